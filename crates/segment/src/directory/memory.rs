@@ -1,0 +1,253 @@
+//! A directory in memory, for tests and for stores that need not outlive the process.
+//!
+//! Invariant: clones share their files, so that a store can be closed and opened again; a file lives as long
+//! as its name or whoever holds it open. Everything is as durable as it will ever be, at once.
+
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    path::Path,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use super::{Access, Directory, Entry, File, Lock};
+use crate::map::Region;
+
+/// A directory in memory.
+#[derive(Clone, Default)]
+pub struct MemoryDirectory {
+    names: Arc<Mutex<Names>>,
+}
+
+type Names = BTreeMap<String, Arc<Contents>>;
+
+/// One file, whatever its name.
+#[derive(Default)]
+struct Contents {
+    bytes: RwLock<Vec<u8>>,
+    is_locked: AtomicBool,
+}
+
+impl MemoryDirectory {
+    /// An empty directory.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A directory with these files.
+    #[must_use]
+    pub fn from_files(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
+        let directory = Self::new();
+        for (name, bytes) in files {
+            directory.write_file(&name, bytes);
+        }
+        directory
+    }
+
+    /// The bytes of the file `name`.
+    #[must_use]
+    pub fn file(&self, name: &str) -> Option<Vec<u8>> {
+        self.guard().get(name).map(|contents| contents.read().clone())
+    }
+
+    /// Replaces the bytes of the file `name`, also for those who hold it open, or makes it.
+    pub fn write_file(&self, name: &str, bytes: Vec<u8>) {
+        *self.guard().entry(name.to_owned()).or_default().write() = bytes;
+    }
+
+    /// The names of all files, sorted.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.guard().keys().cloned().collect()
+    }
+    /// A panic elsewhere leaves the map whole, so that a poisoned lock is no reason to stop.
+    fn guard(&self) -> MutexGuard<'_, Names> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn find(&self, name: &str) -> io::Result<Arc<Contents>> {
+        self.guard().get(name).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+impl fmt::Debug for MemoryDirectory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("MemoryDirectory").field(&self.names()).finish()
+    }
+}
+
+impl Directory for MemoryDirectory {
+    fn path(&self) -> &Path {
+        Path::new("(memory)")
+    }
+
+    fn open(&self, name: &str, access: Access) -> io::Result<Arc<dyn File>> {
+        Ok(Arc::new(MemoryFile { contents: self.find(name)?, access }))
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn File>> {
+        let mut names = self.guard();
+        if names.contains_key(name) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let contents = Arc::clone(names.entry(name.to_owned()).or_default());
+        Ok(Arc::new(MemoryFile { contents, access: Access::Write }))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut names = self.guard();
+        let contents = names.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        names.insert(to.to_owned(), contents);
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.guard().remove(name).map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn list(&self) -> io::Result<Vec<Entry>> {
+        let entry = |(name, contents): (&String, &Arc<Contents>)| Entry {
+            name: name.into(),
+            len: contents.read().len() as u64,
+            is_file: true,
+        };
+        Ok(self.guard().iter().map(entry).collect())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn lock(&self, name: &str) -> io::Result<Option<Lock>> {
+        let contents = Arc::clone(self.guard().entry(name.to_owned()).or_default());
+        if contents.is_locked.swap(true, Ordering::AcqRel) {
+            return Ok(None);
+        }
+        let file = MemoryFile { contents: Arc::clone(&contents), access: Access::Write };
+        Ok(Some(Lock::new(Arc::new(file), HeldLock(contents))))
+    }
+
+    fn is_locked(&self, name: &str) -> io::Result<bool> {
+        Ok(self.guard().get(name).is_some_and(|contents| contents.is_locked.load(Ordering::Acquire)))
+    }
+}
+
+impl Contents {
+    fn read(&self) -> RwLockReadGuard<'_, Vec<u8>> {
+        self.bytes.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Vec<u8>> {
+        self.bytes.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Lets the lock go when dropped.
+struct HeldLock(Arc<Contents>);
+
+impl Drop for HeldLock {
+    fn drop(&mut self) {
+        self.0.is_locked.store(false, Ordering::Release);
+    }
+}
+
+/// One open file.
+struct MemoryFile {
+    contents: Arc<Contents>,
+    access: Access,
+}
+
+impl MemoryFile {
+    fn writable(&self) -> io::Result<RwLockWriteGuard<'_, Vec<u8>>> {
+        match self.access {
+            Access::Write => Ok(self.contents.write()),
+            Access::Read => Err(io::ErrorKind::PermissionDenied.into()),
+        }
+    }
+}
+
+impl fmt::Debug for MemoryFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MemoryFile({:?}, {} bytes)", self.access, self.contents.read().len())
+    }
+}
+
+impl File for MemoryFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.contents.read().len() as u64)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let bytes = self.contents.read();
+        let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        if let (Some(target), Some(source)) = (buffer.get_mut(..count), rest.get(..count)) {
+            target.copy_from_slice(source);
+        }
+        Ok(count)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        let mut contents = self.writable()?;
+        let start = usize::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge)?;
+        let end = start.checked_add(bytes.len()).ok_or(io::ErrorKind::FileTooLarge)?;
+        if !bytes.is_empty() && end > contents.len() {
+            resize(&mut contents, end)?;
+        }
+        if let Some(target) = contents.get_mut(start..end) {
+            target.copy_from_slice(bytes);
+        }
+        Ok(bytes.len())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        let mut contents = self.writable()?;
+        resize(&mut contents, usize::try_from(len).map_err(|_| io::ErrorKind::FileTooLarge)?)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn map(&self, len: u64) -> io::Result<Region> {
+        let bytes = self.contents.read();
+        let len = usize::try_from(len).map_err(|_| io::ErrorKind::UnexpectedEof)?;
+        let head = bytes.get(..len).ok_or(io::ErrorKind::UnexpectedEof)?;
+        Ok(Region::from(head.to_vec()))
+    }
+}
+
+/// Cuts or lengthens `bytes`; a length that memory can't hold is an error and no abort.
+fn resize(bytes: &mut Vec<u8>, len: usize) -> io::Result<()> {
+    bytes.try_reserve(len.saturating_sub(bytes.len()))?;
+    bytes.resize(len, 0);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clones_share_files_and_holders_see_what_a_test_writes() {
+        let directory = MemoryDirectory::from_files([("b".to_owned(), vec![2]), ("a".to_owned(), vec![1])]);
+        let file = directory.open("a", Access::Read).unwrap();
+        directory.clone().write_file("a", vec![7, 8]);
+        assert_eq!(file.read_all(10).unwrap(), [7, 8]);
+        assert_eq!(directory.file("a").unwrap(), [7, 8]);
+        assert_eq!(directory.file("c"), None);
+        assert_eq!(directory.names(), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_length_that_memory_cannot_hold_is_an_error() {
+        let file = MemoryDirectory::new().create("a").unwrap();
+        file.set_len(u64::MAX).unwrap_err();
+        file.write_at(b"x", u64::MAX).unwrap_err();
+        assert_eq!(file.len().unwrap(), 0);
+    }
+}

@@ -1,0 +1,153 @@
+//! Control records: what the store itself writes in the log. They have no sequence, and a hash chain of
+//! their own.
+//!
+//! Layout: docs/format.md, "Control record".
+
+use crate::{
+    Digest, Error, Frame, FrameType, Kind, Recorded, Sequence,
+    codec::{Put, Reader},
+    frame::Batch,
+    hash::tagged,
+};
+
+const WHAT: &str = "control record";
+const KIND_NAME: u16 = 1;
+
+/// The most bytes that the name of a kind may have.
+const NAME_LEN_MAX: usize = 1024;
+
+/// What a control record says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Control {
+    /// A kind is given a name, for ever.
+    KindName(KindName),
+}
+
+/// A kind and its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KindName {
+    kind: Kind,
+    name: Box<str>,
+}
+
+impl KindName {
+    /// The binding of `name`, 1 to 1,024 bytes without control characters, to `kind`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming the rule that is broken.
+    pub fn new(kind: Kind, name: &str) -> Result<Self, Error> {
+        crate::coordinate::check_text("kind name", name, NAME_LEN_MAX)?;
+        Ok(Self { kind, name: name.into() })
+    }
+
+    /// The kind.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Control {
+    /// Appends the record's body to `out`.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::KindName(binding) => {
+                out.put_u16(binding.kind.number());
+                out.put(binding.name.as_bytes());
+            }
+        }
+    }
+
+    fn number(&self) -> u16 {
+        match self {
+            Self::KindName(_) => KIND_NAME,
+        }
+    }
+
+    /// Decodes the control record in a frame that was checked.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the frame holds none, or one that this version does not know.
+    pub fn decode(frame: &Frame<'_>) -> Result<(ControlStamp, Self), Error> {
+        let invalid = |why| Error::Invalid { what: WHAT, why };
+        if frame.header.frame_type != FrameType::CONTROL || frame.header.sequence != Sequence(0) {
+            return Err(invalid("the frame holds no control record, or has a sequence"));
+        }
+        let stamp = ControlStamp::decode(frame.stamp)?;
+        let control = match stamp.number {
+            KIND_NAME => Self::KindName(decode_kind_name(frame.body)?),
+            _ => return Err(invalid("a record type that this version does not have")),
+        };
+        Ok((stamp, control))
+    }
+}
+
+fn decode_kind_name(body: &[u8]) -> Result<KindName, Error> {
+    let mut reader = Reader::new("kind name", body);
+    let kind = Kind::new(reader.u16()?).map_err(|_| reader.invalid("a kind of a reserved category"))?;
+    let name = crate::coordinate::decode_text("kind name", reader.rest(), NAME_LEN_MAX)?;
+    KindName::new(kind, name)
+}
+
+/// What its turn decides of a control record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ControlStamp {
+    /// When the store recorded it.
+    pub recorded: Recorded,
+    /// The record's hash.
+    pub hash: Digest,
+    number: u16,
+}
+
+impl ControlStamp {
+    /// The stamp of `control`, encoded as `body`, behind the control record with the hash `previous`.
+    #[must_use]
+    pub fn new(control: &Control, recorded: Recorded, batch: Batch, previous: Digest, body: &[u8]) -> Self {
+        let unhashed = Self { recorded, hash: Digest::NONE, number: control.number() };
+        Self { hash: unhashed.expected_hash(batch, previous, body), ..unhashed }
+    }
+
+    /// The hash that the record must have behind the one with the hash `previous`.
+    #[must_use]
+    pub fn expected_hash(&self, batch: Batch, previous: Digest, body: &[u8]) -> Digest {
+        let mut fixed = Vec::with_capacity(20);
+        fixed.put_u32(batch.index);
+        fixed.put_u32(batch.count);
+        self.put_fields(&mut fixed);
+        tagged(b"annals/contrl/v1", &[&previous.0, &fixed, body])
+    }
+
+    /// The stamp's bytes.
+    #[must_use]
+    pub fn encode(&self) -> [u8; 44] {
+        let mut out = Vec::with_capacity(44);
+        self.put_fields(&mut out);
+        out.put(&self.hash.0);
+        out.try_into().expect("12 + 32 bytes")
+    }
+
+    fn put_fields(&self, out: &mut Vec<u8>) {
+        out.put_u64(self.recorded.0);
+        out.put_u16(self.number);
+        out.put_u16(0);
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        let mut reader = Reader::new("control stamp", bytes);
+        let (recorded, number) = (Recorded(reader.u64()?), reader.u16()?);
+        reader.zeros(2)?;
+        let hash = Digest(reader.array()?);
+        if !reader.rest().is_empty() {
+            return Err(reader.invalid("longer than 44 bytes"));
+        }
+        Ok(Self { recorded, hash, number })
+    }
+}

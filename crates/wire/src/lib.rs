@@ -1,0 +1,55 @@
+//! Annals' bytes: how every structure on disk is laid out, encoded, decoded and checked.
+//!
+//! **Owns** the frame codec, event headers, control records, segment headers, manifest, frontier, footer and
+//! checkpoint, the identifiers and strings in them, their checksums and hashes, and their versions. It is the
+//! only crate that knows a byte position inside a structure.
+//!
+//! **Does not** open a file, read a clock, start a thread or trust a length: everything here is a pure
+//! function over slices, and no decoder allocates more than the bytes that it was given.
+//!
+//! **Next:** docs/format.md has the layouts with examples that this crate's tests decode and encode again;
+//! [`Frame`] is where to start reading.
+
+#![forbid(unsafe_code)]
+
+mod checkpoint;
+mod codec;
+mod control;
+mod coordinate;
+mod error;
+mod event;
+mod footer;
+mod frame;
+mod frontier;
+mod hash;
+mod ids;
+mod kind;
+mod manifest;
+mod segment_header;
+
+pub use checkpoint::{CHECKPOINT_PREFIX_LEN, CheckpointHead, CheckpointPrefix, CoveredSegment, Watermark};
+pub use control::{Control, ControlStamp, KindName};
+pub use coordinate::{COORDINATE_PART_LEN_MAX, Coordinate, StreamKey, TAG_LEN_MAX, Tag};
+pub use error::Error;
+pub use event::{
+    EVENT_STAMP_LEN, Event, EventContent, EventFlags, EventStamp, Extension, Extensions, Fork, Payload, Tags,
+};
+pub use footer::{
+    Block, Footer, FooterTrailer, Postings, ROW_COUNT_MAX, Row, ScopeEntry, StreamEntry, StreamTable,
+    TRAILER_LEN, Tables,
+};
+pub use frame::{
+    BODY_LEN_MAX, Batch, FRAME_ALIGN, FRAME_HEADER_LEN, FRAME_LEN_MAX, Frame, FrameHeader, FrameSeed,
+    FrameType, NewFrame, STAMP_LEN_MAX, frame_len, pad_to_frame,
+};
+pub use frontier::{FRONTIER_LEN, Frontier};
+pub use hash::{Chain, Digest, blake3_digest, event_hash};
+pub use ids::{
+    Depth, EventId, Generation, Lane, Occurred, Recorded, Revision, Salt, SegmentId, Sequence, StoreId,
+};
+pub use kind::{Kind, KindError};
+pub use manifest::{CleanEnd, MANIFEST_LEN, MANIFEST_SLOT_LEN, Manifest, REPLACED_COUNT_MAX, Replaced};
+pub use segment_header::{PreviousEnd, SEGMENT_HEADER_LEN, SEGMENT_LEN_MAX, SegmentHeader};
+
+/// The version of every structure that this crate writes, and the newest that it reads.
+pub const FORMAT_VERSION: u32 = 1;

@@ -1,0 +1,64 @@
+//! What makes a verb fail.
+//!
+//! Invariant: the message alone says what to do next.
+
+use std::{fmt, io, path::PathBuf, process::ExitStatus};
+
+use crate::tidy::Violation;
+
+/// Why a verb did not succeed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// A program could not be started.
+    Start { command: String, source: io::Error },
+    /// A program ran and failed; it has said why itself.
+    Status { command: String, status: ExitStatus },
+    /// A file or directory of the repository could not be read.
+    Read { path: PathBuf, source: io::Error },
+    /// A manifest is not TOML.
+    Manifest { path: PathBuf, source: Box<toml::de::Error> },
+    /// A test filter matches nothing: the run would have passed without testing anything.
+    NoTests { package: &'static str, filter: &'static str },
+    /// The tree breaks rules.
+    Untidy(Vec<Violation>),
+    /// cargo-fuzz is not installed.
+    NoCargoFuzz,
+    /// There is no fuzz target of this name.
+    NoTarget { name: String, targets: Vec<String> },
+    /// A step of `verify` failed; it has said why itself.
+    Step { name: &'static str, again: String },
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start { command, source } => write!(f, "could not start `{command}`: {source}"),
+            Self::Status { command, status } => write!(f, "`{command}` failed: {status}"),
+            Self::Read { path, source } => write!(f, "could not read {}: {source}", path.display()),
+            Self::Manifest { path, source } => write!(f, "{} is not a manifest: {source}", path.display()),
+            Self::NoTests { package, filter } => {
+                write!(f, "no test of {package}'s tests/it has `{filter}` in its name: nothing was checked")
+            }
+            Self::Untidy(violations) => write_violations(f, violations),
+            Self::NoCargoFuzz => f.write_str(NO_CARGO_FUZZ),
+            Self::NoTarget { name, targets } => {
+                write!(f, "no fuzz target `{name}`; there are: {}", targets.join(", "))
+            }
+            Self::Step { name, again } => write!(f, "{name} failed; to run it again: {again}"),
+        }
+    }
+}
+
+const NO_CARGO_FUZZ: &str = "\
+fuzzing needs cargo-fuzz:
+    cargo install cargo-fuzz
+and a compiler that takes its flags: either nightly, which is used where it is there,
+    rustup toolchain install nightly --profile minimal
+or the stable one, which is told to take them (RUSTC_BOOTSTRAP=1) where nightly is not there.";
+
+fn write_violations(f: &mut fmt::Formatter<'_>, violations: &[Violation]) -> fmt::Result {
+    for violation in violations {
+        writeln!(f, "{violation}")?;
+    }
+    write!(f, "tidy: {} violations", violations.len())
+}

@@ -1,0 +1,101 @@
+//! `fuzz`: cargo-fuzz on the targets of the workspace in fuzz/.
+//!
+//! The targets are the `[[bin]]` tables of fuzz/Cargo.toml; adding one there is all it takes.
+
+use std::{fs, process::Command};
+
+use toml::de::{DeTable, DeValue};
+
+use crate::{
+    command::{self, cargo, root, succeeds},
+    failure::Failure,
+};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The target; all of them, one after another, where none is named
+    target: Option<String>,
+    /// How long to fuzz each target
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+}
+
+/// Fuzzes the targets and stops at the first in which something is found.
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let targets = chosen(read_targets()?, arguments.target.as_deref())?;
+    if !succeeds(&mut cargo("fuzz --version")) {
+        return Err(Failure::NoCargoFuzz);
+    }
+    for target in targets {
+        eprintln!("fuzz: {target} for {} s", arguments.seconds);
+        command::run(&mut fuzzer(&target, arguments.seconds))?;
+    }
+    Ok(())
+}
+
+/// The nightly compiler where there is one, else the usual one, told to take unstable flags.
+fn fuzzer(target: &str, seconds: u64) -> Command {
+    let line = format!("fuzz run {target} -- -max_total_time={seconds}");
+    if succeeds(&mut cargo("+nightly --version")) {
+        cargo(&format!("+nightly {line}"))
+    } else {
+        let mut command = cargo(&line);
+        command.env("RUSTC_BOOTSTRAP", "1");
+        command
+    }
+}
+
+fn chosen(targets: Vec<String>, name: Option<&str>) -> Result<Vec<String>, Failure> {
+    match name {
+        None => Ok(targets),
+        Some(name) if targets.iter().any(|target| target == name) => Ok(vec![name.to_owned()]),
+        Some(name) => Err(Failure::NoTarget { name: name.to_owned(), targets }),
+    }
+}
+
+fn read_targets() -> Result<Vec<String>, Failure> {
+    let path = root().join("fuzz/Cargo.toml");
+    let text = fs::read_to_string(&path).map_err(|source| Failure::Read { path: path.clone(), source })?;
+    targets(&text).map_err(|source| Failure::Manifest { path, source: Box::new(source) })
+}
+
+/// The names of the binaries of a manifest, in its order.
+fn targets(manifest: &str) -> Result<Vec<String>, toml::de::Error> {
+    let manifest = DeTable::parse(manifest)?;
+    let binaries = manifest.get_ref().get("bin").and_then(|bin| bin.get_ref().as_array());
+    let name = |binary: &DeValue<'_>| Some(binary.as_table()?.get("name")?.get_ref().as_str()?.to_owned());
+    Ok(binaries.into_iter().flatten().filter_map(|binary| name(binary.get_ref())).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_the_binaries_of_the_manifest() {
+        let manifest = "[package]\nname = 'x'\n[[bin]]\nname = 'frame'\n[[bin]]\nname = 'footer'\n";
+        assert_eq!(targets(manifest).unwrap(), ["frame", "footer"]);
+        assert!(targets("[[bin").is_err());
+    }
+
+    #[test]
+    fn every_target_of_this_repository_has_its_file_and_every_file_is_a_target() {
+        let mut files: Vec<String> = fs::read_dir(root().join("fuzz/fuzz_targets"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
+            .collect();
+        let mut targets = read_targets().unwrap();
+        files.sort();
+        targets.sort();
+        assert_eq!(targets, files);
+    }
+
+    #[test]
+    fn an_unknown_target_is_refused_with_the_names_that_there_are() {
+        let targets = || vec!["frame".to_owned(), "footer".to_owned()];
+        assert_eq!(chosen(targets(), None).unwrap(), targets());
+        assert_eq!(chosen(targets(), Some("footer")).unwrap(), ["footer"]);
+        let failure = chosen(targets(), Some("heap")).unwrap_err().to_string();
+        assert_eq!(failure, "no fuzz target `heap`; there are: frame, footer");
+    }
+}

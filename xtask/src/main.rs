@@ -1,0 +1,83 @@
+//! `cargo xtask`: the checks of this repository, one verb a file.
+//!
+//! It owns the order and the words of the checks, and the rules that no compiler holds (`tidy`). It tests
+//! nothing of the store itself: that is each crate's own `tests/it`, which the verbs call.
+//!
+//! Invariant: results go to standard output, progress and failures to standard error, and whatever fails
+//! says how to run it alone.
+//!
+//! Read next: `verify.rs`, then `tidy.rs`.
+
+#![forbid(unsafe_code)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this program speaks to a terminal")]
+
+mod command;
+mod failure;
+
+mod verify;
+
+mod tidy;
+
+mod crash;
+mod format;
+mod fuzz;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The checks of the Annals repository. `verify` is the one to run before a change is handed in; the others
+/// are its parts and the longer campaigns.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run everything that must hold: format, tidy, lints, tests, documentation, a short crash run
+    ///
+    /// Stops at the first step that fails and prints the command that runs it again. CI calls the same.
+    Verify,
+    /// Check the rules that no compiler holds: layers, pure code, unsafe code, names, links
+    ///
+    /// Prints every violation as `path:line: what`. The rules are tables at the top of xtask/src/tidy.rs.
+    Tidy,
+    /// Fuzz the decoders with cargo-fuzz: one target, or all of them one after another
+    Fuzz(fuzz::Arguments),
+    /// Lose power at random moments on the simulated disk, and check what a store holds afterwards
+    Crash(crash::Arguments),
+    /// Check the golden bytes of docs/format.md against the code
+    Format,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().verb {
+        Verb::Verify => verify::run(),
+        Verb::Tidy => tidy::run(),
+        Verb::Fuzz(arguments) => fuzz::run(&arguments),
+        Verb::Crash(arguments) => crash::run(&arguments),
+        Verb::Format => format::run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Arguments;
+
+    #[test]
+    fn the_arguments_are_well_formed() {
+        Arguments::command().debug_assert();
+    }
+}
