@@ -60,5 +60,5 @@ fn write_violations(f: &mut fmt::Formatter<'_>, violations: &[Violation]) -> fmt
     for violation in violations {
         writeln!(f, "{violation}")?;
     }
-    write!(f, "tidy: {} violations", violations.len())
+    write!(f, "tidy: violations: {}", violations.len())
 }

@@ -33,9 +33,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Room for several frames, and for a footer of more than one block.
+const INPUT_LEN_MAX: usize = 64 * 1024;
+
 /// The nightly compiler where there is one, else the usual one, told to take unstable flags.
 fn fuzzer(target: &str, seconds: u64) -> Command {
-    let line = format!("fuzz run {target} -- -max_total_time={seconds}");
+    let line = format!("fuzz run {target} -- -max_total_time={seconds} -max_len={INPUT_LEN_MAX}");
     if succeeds(&mut cargo("+nightly --version")) {
         cargo(&format!("+nightly {line}"))
     } else {

@@ -8,6 +8,7 @@
 
 mod documents;
 mod manifests;
+mod paths;
 mod sources;
 mod texts;
 mod tokens;
@@ -35,7 +36,17 @@ const LAYERS: &[Layer] = &[
     Layer {
         package: "annals-segment",
         layers: &["annals-wire"],
-        external: &["getrandom", "memmap2", "rustix", "serde", "thiserror", "tracing"],
+        external: &[
+            "blake3",
+            "crc32fast",
+            "getrandom",
+            "memmap2",
+            "rmp-serde",
+            "rustix",
+            "serde",
+            "thiserror",
+            "tracing",
+        ],
     },
     Layer { package: "annals-index", layers: &["annals-wire"], external: &["hashbrown", "thiserror"] },
     Layer {

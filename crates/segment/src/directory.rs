@@ -7,6 +7,8 @@
 //! Invariant: a write is durable only after [`File::sync_data`] of that file returned `Ok`; a name (made,
 //! renamed, removed) only after [`Directory::sync`] did. Nothing else makes anything durable.
 
+#[cfg(test)]
+mod conformance;
 mod disk;
 mod memory;
 mod simulated;
@@ -147,7 +149,7 @@ pub trait File: Send + Sync + fmt::Debug {
     fn map(&self, len: u64) -> io::Result<Region>;
 }
 
-impl dyn File {
+impl dyn File + '_ {
     /// Reads exactly `buffer.len()` bytes from `offset`, resuming after interruptions and short reads.
     ///
     /// # Errors

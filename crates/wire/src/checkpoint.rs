@@ -96,10 +96,16 @@ impl CheckpointPrefix {
         Ok(Self { head_len, tables_len: reader.u64()?, head_crc: reader.u32()? })
     }
 
+    /// Where the tables begin: behind the head and what pads it.
+    #[must_use]
+    pub fn tables_offset(&self) -> u64 {
+        pad_to_frame(CHECKPOINT_PREFIX_LEN as u64 + u64::from(self.head_len))
+    }
+
     /// The bytes of the whole file, or `None` where they are more than a number can say.
     #[must_use]
     pub fn file_len(&self) -> Option<u64> {
-        pad_to_frame(CHECKPOINT_PREFIX_LEN as u64 + u64::from(self.head_len)).checked_add(self.tables_len)
+        self.tables_offset().checked_add(self.tables_len)
     }
 }
 
@@ -107,7 +113,7 @@ impl CheckpointHead {
     /// The checkpoint's bytes, with `tables` from [`crate::Tables::encode`].
     #[must_use]
     pub fn encode(&self, tables: &[u8]) -> Vec<u8> {
-        let head = rmp_serde::to_vec_named(self).expect("numbers, strings and lists can be encoded");
+        let head = self.to_message_pack();
         let mut out = Vec::with_capacity(CHECKPOINT_PREFIX_LEN + head.len() + 8 + tables.len());
         out.put(MAGIC);
         out.put_u32(FORMAT_VERSION);
@@ -122,7 +128,11 @@ impl CheckpointHead {
         out
     }
 
-    /// Decodes and checks the head; `bytes` are the whole file, or begin with it and its head. The tables are
+    fn to_message_pack(&self) -> Vec<u8> {
+        rmp_serde::to_vec_named(self).expect("numbers, strings and lists can be encoded")
+    }
+
+    /// Decodes and checks the head; `bytes` are the whole file, or what lies before its tables. The tables are
     /// a [`crate::Footer`]'s business.
     ///
     /// # Errors
@@ -135,13 +145,16 @@ impl CheckpointHead {
         check_crc("checkpoint head", prefix.head_crc, crc32fast::hash(head))?;
         let decoded: Self = rmp_serde::from_slice(head)
             .map_err(|_| Error::Invalid { what: "checkpoint head", why: "not the MessagePack of a head" })?;
-        let last = decoded.covered.last().map_or(decoded.watermark.segment.0, |last| last.id.0 + 1);
-        let ids = decoded.covered.iter().zip(decoded.covered.iter().skip(1));
-        if last != decoded.watermark.segment.0
-            || ids.into_iter().any(|(one, next)| one.id.next() != Some(next.id))
-        {
+        if decoded.to_message_pack() != head {
+            return Err(reader.invalid("a field that this version does not have, or not as it writes it"));
+        }
+        let ids = decoded.covered.iter().map(|covered| covered.id);
+        let behind = ids.clone().skip(1).chain([decoded.watermark.segment]);
+        if ids.zip(behind).any(|(id, behind)| id.next() != Some(behind)) {
             return Err(reader.invalid("the segments that it stands on have gaps"));
         }
+        let padding = prefix.tables_offset() - reader.position() as u64;
+        reader.zeros(usize::try_from(padding).expect("under 8"))?;
         Ok(decoded)
     }
 }

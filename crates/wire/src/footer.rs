@@ -3,7 +3,8 @@
 //!
 //! Invariant: encoding is a function of the frames alone, so that an index built again is the same, byte for
 //! byte. No block is used before its checksum passed, and no number in a block is used as a place before it
-//! was compared with what is there: whoever forged a checksum gets an error, not memory.
+//! was compared with what is there: whoever forged a checksum gets an error, not memory. Every byte is covered:
+//! the blocks lie one behind the other, and what pads them is zero.
 //!
 //! Layout: docs/format.md, "Footer".
 
@@ -99,6 +100,36 @@ impl Block {
 
     fn index(self) -> usize {
         self as usize - 1
+    }
+
+    /// The bytes of one entry.
+    fn entry_len(self) -> usize {
+        match self {
+            Self::Rows => Row::LEN,
+            Self::Ids => 16,
+            Self::Streams => tables::STREAM_LEN,
+            Self::Scopes => tables::SCOPE_LEN,
+            Self::Kinds => tables::KIND_LEN,
+            Self::Correlations | Self::Causations => tables::ID_GROUP_LEN,
+            Self::Tags => tables::TAG_LEN,
+            Self::Strings => 1,
+            Self::IdRows
+            | Self::StreamRows
+            | Self::ScopeRows
+            | Self::KindRows
+            | Self::CorrelationRows
+            | Self::CausationRows
+            | Self::TagRows
+            | Self::Controls => 4,
+        }
+    }
+
+    /// Whether there is one entry for every event.
+    fn has_entry_per_row(self) -> bool {
+        matches!(
+            self,
+            Self::Rows | Self::Ids | Self::IdRows | Self::StreamRows | Self::ScopeRows | Self::KindRows
+        )
     }
 }
 
@@ -245,6 +276,8 @@ impl Footer {
         let bit = 1 << block.index();
         if self.checked.load(Ordering::Relaxed) & bit == 0 {
             check_crc("footer block", place.crc, crc32fast::hash(table))?;
+            let padding = bytes.get(place.range.end..).unwrap_or_default();
+            Reader::new("footer block", padding).zeros(padding_len(place.range.len()))?;
             self.checked.fetch_or(bit, Ordering::Relaxed);
         }
         Ok(table)
@@ -252,14 +285,17 @@ impl Footer {
 
     fn check_lens(&self) -> Result<(), Error> {
         let count = self.trailer.row_count as usize;
-        let of_rows = [(Block::Rows, Row::LEN), (Block::Ids, 16), (Block::IdRows, 4), (Block::StreamRows, 4)];
-        let fits = count <= ROW_COUNT_MAX
-            && of_rows.iter().all(|(block, len)| self.block_range(*block).len() == count * len);
-        if fits {
-            Ok(())
-        } else {
-            Err(Error::Invalid { what: WHAT, why: "its tables have another number of rows" })
+        let fits = |block: Block| {
+            let (len, entry_len) = (self.block_range(block).len(), block.entry_len());
+            len.is_multiple_of(entry_len) && (!block.has_entry_per_row() || len / entry_len == count)
+        };
+        if count > ROW_COUNT_MAX || !Block::ALL.into_iter().all(fits) {
+            return Err(Error::Invalid { what: WHAT, why: "a table has another number of rows" });
         }
+        if self.stream_count() > count || self.scope_count() > self.stream_count() {
+            return Err(Error::Invalid { what: WHAT, why: "more streams than events, or scopes than streams" });
+        }
+        Ok(())
     }
 }
 
@@ -270,14 +306,21 @@ fn decode_directory(
 ) -> Result<[BlockPlace; Block::ALL.len()], Error> {
     let mut reader = Reader::new("footer directory", directory);
     let mut blocks: [BlockPlace; Block::ALL.len()] = Default::default();
+    let mut end = 0_usize;
     for (block, place) in Block::ALL.iter().zip(&mut blocks) {
         let (number, crc) = (reader.u32()?, reader.u32()?);
-        let (offset, len) = (usize::try_from(reader.u64()?), usize::try_from(reader.u64()?));
-        let range =
-            offset.ok().zip(len.ok()).and_then(|(offset, len)| Some(offset..offset.checked_add(len)?));
-        let range = range.filter(|range| number == *block as u32 && range.end <= blocks_len);
-        let range = range.ok_or(reader.invalid("a block out of order or outside of the footer"))?;
-        *place = BlockPlace { range: start + range.start..start + range.end, crc };
+        let (offset, len) = (reader.u64()?, usize::try_from(reader.u64()?).unwrap_or(usize::MAX));
+        let padded_len = len.saturating_add(padding_len(len));
+        if number != *block as u32 || offset != end as u64 || padded_len > blocks_len - end {
+            return Err(reader.invalid("a block out of order or outside of the footer"));
+        }
+        *place = BlockPlace { range: start + end..start + end + len, crc };
+        end += padded_len;
     }
-    Ok(blocks)
+    if end == blocks_len { Ok(blocks) } else { Err(reader.invalid("bytes of no block")) }
+}
+
+/// How many zeros stand behind a block of `len` bytes.
+fn padding_len(len: usize) -> usize {
+    len.wrapping_neg() % 8
 }

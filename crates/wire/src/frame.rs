@@ -130,20 +130,33 @@ impl FrameHeader {
     /// # Errors
     /// [`Error`] where the bytes are no header of this place.
     pub fn decode(bytes: &[u8], seed: FrameSeed, offset: u64) -> Result<Self, Error> {
+        let header = Self::of_checked(bytes)?;
+        let covered_len = FRAME_HEADER_LEN - 4 + usize::from(header.stamp_len);
+        let covered = bytes.get(4..).and_then(|rest| rest.get(..covered_len)).ok_or(Error::Truncated {
+            what: WHAT,
+            needed: covered_len as u64 + 4,
+            available: bytes.len() as u64,
+        })?;
+        check_crc(WHAT, header.header_crc, seed.crc(offset, covered))?;
+        let invalid = |why| Err(Error::Invalid { what: WHAT, why });
+        if header.frame_type == FrameType(0) || bytes.get(6).is_none_or(|flags| flags & !SKIPPABLE != 0) {
+            return invalid("a frame type or flag that this version does not have");
+        }
+        if header.body_len > BODY_LEN_MAX || header.batch.index >= header.batch.count {
+            return invalid("a body over 1 GiB, or a place outside of its batch");
+        }
+        Ok(header)
+    }
+
+    /// The fields of the header that `bytes` begin with, believed as they stand.
+    fn of_checked(bytes: &[u8]) -> Result<Self, Error> {
         let mut reader = Reader::new(WHAT, bytes);
         let header_crc = reader.u32()?;
         if reader.u8()? != MARKER {
             return Err(reader.invalid("no frame begins here"));
         }
         let (frame_type, flags, stamp_len) = (reader.u8()?, reader.u8()?, reader.u8()?);
-        let covered_len = FRAME_HEADER_LEN - 4 + usize::from(stamp_len);
-        let covered = bytes.get(4..).and_then(|rest| rest.get(..covered_len)).ok_or(Error::Truncated {
-            what: WHAT,
-            needed: covered_len as u64 + 4,
-            available: bytes.len() as u64,
-        })?;
-        check_crc(WHAT, header_crc, seed.crc(offset, covered))?;
-        let header = Self {
+        Ok(Self {
             header_crc,
             frame_type: FrameType(frame_type),
             skippable: flags & SKIPPABLE != 0,
@@ -153,14 +166,7 @@ impl FrameHeader {
             sequence: Sequence(reader.u64()?),
             batch: Batch { index: reader.u32()?, count: reader.u32()? },
             synced_len: reader.u32()?,
-        };
-        if frame_type == 0 || flags & !SKIPPABLE != 0 {
-            return Err(reader.invalid("a frame type or flag that this version does not have"));
-        }
-        if header.body_len > BODY_LEN_MAX || header.batch.index >= header.batch.count {
-            return Err(reader.invalid("a body over 1 GiB, or a place outside of its batch"));
-        }
-        Ok(header)
+        })
     }
 
     /// The bytes of the whole frame, its padding included.
@@ -210,6 +216,21 @@ impl<'a> Frame<'a> {
         let padding = pad_to_frame(reader.position() as u64) - reader.position() as u64;
         reader.zeros(usize::try_from(padding).expect("under 8"))?;
         Ok(Self { header, stamp, body })
+    }
+
+    /// The frame that `bytes` begin with, which passed [`Frame::decode`] before: no checksum is looked at.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] where the bytes are fewer than a frame's.
+    pub fn of_checked(bytes: &'a [u8]) -> Result<Self, Error> {
+        let header = FrameHeader::of_checked(bytes)?;
+        let mut reader = Reader::new("frame", bytes);
+        reader.bytes(FRAME_HEADER_LEN)?;
+        Ok(Self {
+            header,
+            stamp: reader.bytes(usize::from(header.stamp_len))?,
+            body: reader.bytes(header.body_len as usize)?,
+        })
     }
 }
 

@@ -35,6 +35,23 @@ pub fn blake3_digest(bytes: &[u8]) -> Digest {
     Digest(*blake3::hash(bytes).as_bytes())
 }
 
+/// A BLAKE3 digest of bytes that come piece by piece.
+#[derive(Debug, Clone, Default)]
+pub struct Digester(blake3::Hasher);
+
+impl Digester {
+    /// Adds `bytes`.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of all that was added.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest(*self.0.finalize().as_bytes())
+    }
+}
+
 /// The hash over `parts`, one after the other, under a 16-byte domain tag.
 pub(crate) fn tagged(domain: &[u8; 16], parts: &[&[u8]]) -> Digest {
     let mut hasher = blake3::Hasher::new();

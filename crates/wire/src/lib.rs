@@ -5,7 +5,8 @@
 //! only crate that knows a byte position inside a structure.
 //!
 //! **Does not** open a file, read a clock, start a thread or trust a length: everything here is a pure
-//! function over slices, and no decoder allocates more than the bytes that it was given.
+//! function over slices, and no decoder allocates more than a small multiple of the bytes that it was given
+//! (that of a checkpoint's head: and 2 MiB).
 //!
 //! **Next:** docs/format.md has the layouts with examples that this crate's tests decode and encode again;
 //! [`Frame`] is where to start reading.
@@ -43,7 +44,7 @@ pub use frame::{
     FrameType, NewFrame, STAMP_LEN_MAX, frame_len, pad_to_frame,
 };
 pub use frontier::{FRONTIER_LEN, Frontier};
-pub use hash::{Chain, Digest, blake3_digest, event_hash};
+pub use hash::{Chain, Digest, Digester, blake3_digest, event_hash};
 pub use ids::{
     Depth, EventId, Generation, Lane, Occurred, Recorded, Revision, Salt, SegmentId, Sequence, StoreId,
 };

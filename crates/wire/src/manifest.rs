@@ -7,6 +7,7 @@ use crate::{
     Digest, Error, FORMAT_VERSION, Generation, Recorded, SegmentId, Sequence, StoreId,
     codec::{Put, Reader, check_trailing_crc, long_len},
     hash::Chain,
+    segment_header::is_end,
 };
 
 /// The bytes of one slot.
@@ -22,6 +23,7 @@ const WHAT: &str = "manifest slot";
 const MAGIC: &[u8; 8] = b"ANNALMAN";
 const FIELDS_LEN: usize = 136;
 const REPLACED_LEN: usize = 16;
+const CLEAN_LEN: usize = 64;
 const CLEAN: u32 = 1;
 
 /// Where the log ended when it was closed cleanly.
@@ -64,7 +66,7 @@ pub struct Manifest {
     pub newest: SegmentId,
     /// Where the log ended, where it was closed cleanly and nothing was appended since.
     pub clean: Option<CleanEnd>,
-    /// Segments of a generation other than 0, by id.
+    /// Segments of a generation other than 0, sorted by id, each once.
     pub replaced: Vec<Replaced>,
 }
 
@@ -78,10 +80,12 @@ impl Manifest {
     /// The slot's bytes.
     ///
     /// # Panics
-    /// Where more than [`REPLACED_COUNT_MAX`] segments were replaced.
+    /// Where more than [`REPLACED_COUNT_MAX`] segments were replaced, they are out of order, the oldest segment
+    /// is 0, or the clean end is where no segment can end.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        assert!(self.replaced.len() <= REPLACED_COUNT_MAX);
+        assert!(self.replaced.len() <= REPLACED_COUNT_MAX && are_replaced(&self.replaced));
+        assert!(self.oldest != SegmentId(0) && self.clean.is_none_or(|clean| is_end(clean.end)));
         let mut out = Vec::with_capacity(MANIFEST_SLOT_LEN);
         out.put(MAGIC);
         out.put_u32(FORMAT_VERSION);
@@ -94,7 +98,7 @@ impl Manifest {
         out.put_u64(self.newest.0);
         match &self.clean {
             Some(clean) => put_clean(clean, &mut out),
-            None => out.put_zeros(64),
+            None => out.put_zeros(CLEAN_LEN),
         }
         out.put_zeros(FIELDS_LEN - out.len());
         for replaced in &self.replaced {
@@ -124,7 +128,7 @@ impl Manifest {
         let (counter, store) = (reader.u64()?, StoreId(reader.array()?));
         let (flags, replaced_count) = (reader.u32()?, reader.u32()? as usize);
         let (oldest, newest) = (SegmentId(reader.u64()?), SegmentId(reader.u64()?));
-        let clean = decode_clean(&mut reader)?;
+        let clean = decode_clean(&mut reader, flags & CLEAN != 0)?;
         reader.zeros(FIELDS_LEN - reader.position())?;
         if flags & !CLEAN != 0 || replaced_count > REPLACED_COUNT_MAX || oldest == SegmentId(0) {
             return Err(reader.invalid("a flag, count or oldest segment that none can have"));
@@ -135,8 +139,16 @@ impl Manifest {
             reader.zeros(4)?;
         }
         reader.zeros(MANIFEST_SLOT_LEN - 4 - reader.position())?;
-        Ok(Self { counter, store, oldest, newest, clean: clean.filter(|_| flags & CLEAN != 0), replaced })
+        if !are_replaced(&replaced) {
+            return Err(reader.invalid("replaced segments out of order, or of generation 0"));
+        }
+        Ok(Self { counter, store, oldest, newest, clean, replaced })
     }
+}
+
+fn are_replaced(replaced: &[Replaced]) -> bool {
+    replaced.iter().all(|replaced| replaced.generation != Generation(0))
+        && replaced.iter().zip(replaced.iter().skip(1)).all(|(one, next)| one.id < next.id)
 }
 
 fn put_clean(clean: &CleanEnd, out: &mut Vec<u8>) {
@@ -148,10 +160,17 @@ fn put_clean(clean: &CleanEnd, out: &mut Vec<u8>) {
     out.put(&clean.mark.0);
 }
 
-fn decode_clean(reader: &mut Reader<'_>) -> Result<Option<CleanEnd>, Error> {
+fn decode_clean(reader: &mut Reader<'_>, is_clean: bool) -> Result<Option<CleanEnd>, Error> {
+    if !is_clean {
+        reader.zeros(CLEAN_LEN)?;
+        return Ok(None);
+    }
     let (end, next_sequence) = (reader.u64()?, Sequence(reader.u64()?));
     let (recorded, chain) = (Recorded(reader.u64()?), Chain(reader.u32()?));
     reader.zeros(4)?;
     let mark = Digest(reader.array()?);
-    Ok((end != 0).then_some(CleanEnd { end, chain, next_sequence, recorded, mark }))
+    if !is_end(end) {
+        return Err(reader.invalid("closed where no segment can end"));
+    }
+    Ok(Some(CleanEnd { end, chain, next_sequence, recorded, mark }))
 }

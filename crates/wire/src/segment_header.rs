@@ -6,7 +6,7 @@
 //! Layout: docs/format.md, "Segment header".
 
 use crate::{
-    Digest, Error, FORMAT_VERSION, FrameSeed, Generation, Recorded, Salt, SegmentId, Sequence, StoreId,
+    Digest, Error, FORMAT_VERSION, FRAME_ALIGN, FrameSeed, Generation, Recorded, Salt, SegmentId, Sequence, StoreId,
     codec::{Put, Reader, check_trailing_crc},
     hash::Chain,
 };
@@ -20,6 +20,7 @@ pub const SEGMENT_LEN_MAX: u64 = (u32::MAX as u64) & !7;
 const WHAT: &str = "segment header";
 const MAGIC: &[u8; 8] = b"ANNALSEG";
 const FIELDS_LEN: usize = 132;
+const PREVIOUS_LEN: usize = 56;
 
 /// How a segment ended, as its successor knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,10 +68,11 @@ impl SegmentHeader {
     /// The header's bytes.
     ///
     /// # Panics
-    /// Where the id or the salt is 0.
+    /// Where the id, the salt or the first sequence is 0, or the segment before ends where none can.
     #[must_use]
     pub fn encode(&self) -> [u8; SEGMENT_HEADER_LEN] {
-        assert!(self.id != SegmentId(0) && self.salt != Salt(0));
+        assert!(self.id != SegmentId(0) && self.salt != Salt(0) && self.first_sequence != Sequence(0));
+        assert!(self.previous.is_none_or(|previous| previous.id != SegmentId(0) && is_end(previous.end)));
         let mut out = Vec::with_capacity(SEGMENT_HEADER_LEN);
         out.put(MAGIC);
         out.put_u32(FORMAT_VERSION);
@@ -84,7 +86,7 @@ impl SegmentHeader {
         out.put_u64(self.recorded.0);
         match &self.previous {
             Some(previous) => put_previous(previous, &mut out),
-            None => out.put_zeros(56),
+            None => out.put_zeros(PREVIOUS_LEN),
         }
         assert_eq!(out.len(), FIELDS_LEN - 4);
         out.put_zeros(SEGMENT_HEADER_LEN - 4 - out.len());
@@ -120,6 +122,11 @@ impl SegmentHeader {
     }
 }
 
+/// Whether the frames of a segment can end there.
+pub(crate) fn is_end(end: u64) -> bool {
+    (SEGMENT_HEADER_LEN as u64..=SEGMENT_LEN_MAX).contains(&end) && end.is_multiple_of(FRAME_ALIGN)
+}
+
 fn put_previous(previous: &PreviousEnd, out: &mut Vec<u8>) {
     out.put_u64(previous.id.0);
     out.put_u32(previous.generation.0);
@@ -129,14 +136,15 @@ fn put_previous(previous: &PreviousEnd, out: &mut Vec<u8>) {
 }
 
 fn decode_previous(reader: &mut Reader<'_>) -> Result<Option<PreviousEnd>, Error> {
+    if reader.rest().iter().take(PREVIOUS_LEN).all(|byte| *byte == 0) {
+        reader.zeros(PREVIOUS_LEN)?;
+        return Ok(None);
+    }
     let (id, generation) = (SegmentId(reader.u64()?), Generation(reader.u32()?));
     let (chain, end) = (Chain(reader.u32()?), reader.u64()?);
     let mark = Digest(reader.array()?);
-    if id == SegmentId(0) {
-        return Ok(None);
-    }
-    if end < SEGMENT_HEADER_LEN as u64 || end > SEGMENT_LEN_MAX {
-        return Err(reader.invalid("the segment before ends where none can"));
+    if id == SegmentId(0) || !is_end(end) {
+        return Err(reader.invalid("the segment before has the id 0, or ends where none can"));
     }
     Ok(Some(PreviousEnd { id, generation, end, chain, mark }))
 }

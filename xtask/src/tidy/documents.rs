@@ -26,7 +26,11 @@ fn check_links(file: &File, paths: &BTreeSet<&str>) -> Vec<Violation> {
             in_code = !in_code;
         } else if !in_code {
             for target in links(line).into_iter().filter(|target| is_dangling(&file.path, target, paths)) {
-                violations.push(Violation::new(&file.path, at + 1, format!("no file at the link `{target}`")));
+                violations.push(Violation::new(
+                    &file.path,
+                    at + 1,
+                    format!("no file at the link `{target}`"),
+                ));
             }
         }
     }
@@ -52,7 +56,9 @@ fn is_dangling(document: &str, target: &str, paths: &BTreeSet<&str>) -> bool {
     }
     let Some(path) = resolved(document, path) else { return true };
     let directory = format!("{path}/");
-    !path.is_empty() && !paths.contains(path.as_str()) && !paths.iter().any(|other| other.starts_with(&directory))
+    !path.is_empty()
+        && !paths.contains(path.as_str())
+        && !paths.iter().any(|other| other.starts_with(&directory))
 }
 
 /// `target` from the root of the repository; `None` where it leads out of it. One that begins with `/` is
@@ -85,7 +91,8 @@ mod tests {
 
     #[test]
     fn a_link_to_no_file_is_found() {
-        let found = dangling("docs/why.md", "good [format](format.md#frame)\nbad [map](map.md), [up](../../x)\n");
+        let found =
+            dangling("docs/why.md", "good [format](format.md#frame)\nbad [map](map.md), [up](../../x)\n");
         let expected =
             ["docs/why.md:2: no file at the link `map.md`", "docs/why.md:2: no file at the link `../../x`"];
         assert_eq!(found, expected);
@@ -95,7 +102,8 @@ mod tests {
 
     #[test]
     fn links_to_files_folders_the_web_and_the_page_are_good() {
-        let text = "[a](docs/format.md) [b](crates/wire) [c](https://x.org/y) [d](#e) [f](./docs/) [g](/docs)";
+        let text =
+            "[a](docs/format.md) [b](crates/wire) [c](https://x.org/y) [d](#e) [f](./docs/) [g](/docs)";
         assert_eq!(dangling("README.md", text), [""; 0]);
         assert_eq!(dangling("docs/why.md", "[a](../crates/wire/src/lib.rs \"title\") [b](..)"), [""; 0]);
     }

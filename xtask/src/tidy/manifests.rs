@@ -16,7 +16,9 @@ pub(super) fn check(files: &[File]) -> Vec<Violation> {
     let renames = root.map(|root| workspace_renames(&root.text)).unwrap_or_default();
     for file in files.iter().filter(|file| is_package(file)) {
         match DeTable::parse(&file.text) {
-            Ok(table) => violations.extend(Manifest { file, table: table.get_ref(), renames: &renames }.check()),
+            Ok(table) => {
+                violations.extend(Manifest { file, table: table.get_ref(), renames: &renames }.check())
+            }
             Err(error) => violations.push(Violation::new(&file.path, 1, error.message())),
         }
     }
@@ -41,10 +43,15 @@ fn check_folders(files: &[File]) -> Vec<Violation> {
 /// The packages behind the names of `[workspace.dependencies]` that are not their own.
 fn workspace_renames(root: &str) -> BTreeMap<String, String> {
     let Ok(root) = DeTable::parse(root) else { return BTreeMap::new() };
-    let dependencies = root.get_ref().get("workspace").and_then(|workspace| workspace.get_ref().get("dependencies"));
+    let dependencies =
+        root.get_ref().get("workspace").and_then(|workspace| workspace.get_ref().get("dependencies"));
     let dependencies = dependencies.and_then(|dependencies| dependencies.get_ref().as_table());
     let rename = |(name, value): (&str, &DeValue<'_>)| Some((name.to_owned(), renamed(value)?.to_owned()));
-    dependencies.into_iter().flatten().filter_map(|(name, value)| rename((name.get_ref(), value.get_ref()))).collect()
+    dependencies
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, value)| rename((name.get_ref(), value.get_ref())))
+        .collect()
 }
 
 fn renamed<'a>(dependency: &'a DeValue<'_>) -> Option<&'a str> {
@@ -95,7 +102,9 @@ impl<'a> Manifest<'a> {
     fn check_licence(&self, package: &str) -> Vec<Violation> {
         let licence = self.table.get("package").and_then(|package| package.get_ref().get("license"));
         let inherited = licence.and_then(|licence| licence.get_ref().get("workspace"));
-        if self.table.contains_key("workspace") || inherited.and_then(|value| value.get_ref().as_bool()) == Some(true) {
+        if self.table.contains_key("workspace")
+            || inherited.and_then(|value| value.get_ref().as_bool()) == Some(true)
+        {
             vec![]
         } else {
             vec![Violation::new(&self.file.path, 1, format!("{package} says `license.workspace = true`"))]
@@ -110,7 +119,9 @@ impl<'a> Manifest<'a> {
         };
         let dependencies = self.dependencies();
         let refused = dependencies.iter().filter(|dependency| !is_allowed(dependency));
-        let arrow = |dependency: &Dependency<'_>| format!("{} may not depend on {}", layer.package, dependency.package);
+        let arrow = |dependency: &Dependency<'_>| {
+            format!("{} may not depend on {}", layer.package, dependency.package)
+        };
         refused.map(|dependency| self.new_arrow(dependency.line, &arrow(dependency))).collect()
     }
 
@@ -124,7 +135,10 @@ impl<'a> Manifest<'a> {
         let targets = self.table.get("target").and_then(|targets| targets.get_ref().as_table());
         let targets = targets.into_iter().flatten().filter_map(|(_, target)| target.get_ref().as_table());
         let tables = [self.table].into_iter().chain(targets);
-        tables.flat_map(|table| SECTIONS.map(|section| (table, section))).flat_map(|(table, section)| self.section(table, section)).collect()
+        tables
+            .flat_map(|table| SECTIONS.map(|section| (table, section)))
+            .flat_map(|(table, section)| self.section(table, section))
+            .collect()
     }
 
     fn section(&self, table: &'a DeTable<'a>, (name, purpose): (&str, Purpose)) -> Vec<Dependency<'a>> {
@@ -164,12 +178,19 @@ mod tests {
 
     #[test]
     fn an_arrow_that_is_not_in_the_table_is_found_in_every_section() {
-        for section in ["dependencies", "dev-dependencies", "build-dependencies", "target.'cfg(unix)'.dependencies"] {
-            let found = found("annals-segment", &format!("[{section}]\nannals-wire.workspace = true\nannals-index = '1'\n"));
+        for section in
+            ["dependencies", "dev-dependencies", "build-dependencies", "target.'cfg(unix)'.dependencies"]
+        {
+            let found = found(
+                "annals-segment",
+                &format!("[{section}]\nannals-wire.workspace = true\nannals-index = '1'\n"),
+            );
             assert_eq!(found.len(), 1, "{section}: {found:?}");
             assert!(found.iter().all(|what| {
                 what.starts_with("crates/x/Cargo.toml:6: annals-segment may not depend on annals-index; ")
-                    && what.ends_with("edit the table in xtask/src/tidy.rs and docs/architecture.md, and say why")
+                    && what.ends_with(
+                        "edit the table in xtask/src/tidy.rs and docs/architecture.md, and say why",
+                    )
             }));
         }
     }
@@ -178,13 +199,19 @@ mod tests {
     fn every_arrow_that_is_not_in_the_table_is_refused() {
         for (from, to) in LAYERS.iter().flat_map(|from| LAYERS.iter().map(move |to| (from, to))) {
             let found = found(from.package, &format!("[dependencies.{}]\nworkspace = true\n", to.package));
-            assert_eq!(found.is_empty(), from.layers.contains(&to.package), "{} on {}", from.package, to.package);
+            assert_eq!(
+                found.is_empty(),
+                from.layers.contains(&to.package),
+                "{} on {}",
+                from.package,
+                to.package
+            );
         }
     }
 
     #[test]
     fn the_layers_stand_in_order() {
-        let at = |package| LAYERS.iter().position(|layer| layer.package == package);
+        let at = |package: &str| LAYERS.iter().position(|layer| layer.package == package);
         for layer in LAYERS {
             assert!(layer.layers.iter().all(|below| at(below) < at(layer.package)), "{}", layer.package);
         }
@@ -194,13 +221,20 @@ mod tests {
     fn an_external_crate_is_refused_unless_it_is_listed_or_for_tests() {
         assert_eq!(found("annals-wire", "[dependencies]\ntracing = '0.1'\n").len(), 1);
         assert_eq!(found("annals-wire", "[target.'cfg(unix)'.dependencies]\nlibc = '0.2'\n").len(), 1);
-        assert_eq!(found("annals-wire", "[dependencies]\nserde = '1'\n[dev-dependencies]\nproptest = '1'\n"), [""; 0]);
+        assert_eq!(
+            found("annals-wire", "[dependencies]\nserde = '1'\n[dev-dependencies]\nproptest = '1'\n"),
+            [""; 0]
+        );
     }
 
     #[test]
     fn another_name_hides_no_arrow() {
-        assert_eq!(found("annals-wire", "[dependencies]\nserde = { version = '1', package = 'tokio' }\n").len(), 1);
-        let root = File::new("Cargo.toml", "[workspace.dependencies]\nserde = { path = 'x', package = 'annals' }\n");
+        assert_eq!(
+            found("annals-wire", "[dependencies]\nserde = { version = '1', package = 'tokio' }\n").len(),
+            1
+        );
+        let root =
+            File::new("Cargo.toml", "[workspace.dependencies]\nserde = { path = 'x', package = 'annals' }\n");
         let text = format!("[package]\nname = 'annals-wire'\n{HEAD}[dependencies]\nserde.workspace = true\n");
         assert_eq!(check(&[root, File::new("crates/wire/Cargo.toml", &text)]).len(), 1);
     }

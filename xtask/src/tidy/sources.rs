@@ -4,12 +4,13 @@
 
 use super::{
     FILE_SYSTEM, File, IMPURE, LIBRARIES, NAMELESS, PURE, UNSAFE, UNSAFE_ROOT, Violation,
-    tokens::{Named, Token, attributes, parted, paths, tokens},
+    paths::{Named, paths},
+    tokens::{Token, attributes, parted, tokens},
 };
 
 pub(super) fn check(files: &[File]) -> Vec<Violation> {
-    let sources = || files.iter().filter(|file| file.path.ends_with(".rs"));
-    sources().flat_map(check_source).chain(check_pure_places(sources())).collect()
+    let sources = files.iter().filter(|file| file.path.ends_with(".rs"));
+    sources.flat_map(check_source).chain(check_pure_places(files)).collect()
 }
 
 /// A source as the checks see it.
@@ -88,9 +89,7 @@ fn check_file_system(source: &Source<'_>) -> Vec<Violation> {
     let named = paths(&source.shipped);
     let found = source.naming(&named, "std::fs");
     found
-        .map(|named| {
-            source.violation(named.line, format!("names `{}`: files are `Directory`'s", named.path))
-        })
+        .map(|named| source.violation(named.line, format!("names `{}`: files are `Directory`'s", named.path)))
         .collect()
 }
 
@@ -138,8 +137,8 @@ fn check_unfinished(source: &Source<'_>) -> Vec<Violation> {
 }
 
 /// Pure code that has moved would be guarded no more, and nothing would say so.
-fn check_pure_places<'a>(sources: impl Iterator<Item = &'a File> + Clone) -> Vec<Violation> {
-    let empty = PURE.iter().filter(|place| !sources.clone().any(|file| file.is_below(&[**place])));
+fn check_pure_places(files: &[File]) -> Vec<Violation> {
+    let empty = PURE.iter().filter(|place| !files.iter().any(|file| file.is_below(&[**place])));
     empty
         .map(|place| Violation::new("xtask/src/tidy.rs", 1, format!("no source at `{place}` to keep pure")))
         .collect()
@@ -177,12 +176,18 @@ mod tests {
 
     #[test]
     fn pure_code_names_no_file_thread_or_clock() {
-        let impure = ["std::fs::read(x)", "std::thread::spawn(f)", "std::time::Duration::ZERO", "File::open(x)"];
+        let impure =
+            ["std::fs::read(x)", "std::thread::spawn(f)", "std::time::Duration::ZERO", "File::open(x)"];
         let clocks = ["Instant::now()", "time::SystemTime::now()"];
         for code in impure.into_iter().chain(clocks) {
             let text = format!("//! Plans.\nfn f() {{ {code}; }}\n");
-            for path in ["crates/wire/src/frame.rs", "crates/index/src/query.rs", "crates/checkpoint/src/plan.rs"] {
-                assert!(found(path, &text).iter().any(|what| what.contains("in pure code")), "{path}: {code}");
+            for path in
+                ["crates/wire/src/frame.rs", "crates/index/src/query.rs", "crates/checkpoint/src/plan.rs"]
+            {
+                assert!(
+                    found(path, &text).iter().any(|what| what.contains("in pure code")),
+                    "{path}: {code}"
+                );
             }
             assert_eq!(found("crates/cli/src/read.rs", &text), [""; 0]);
         }
@@ -205,7 +210,8 @@ mod tests {
     #[test]
     fn only_the_directory_and_the_platform_call_the_file_system() {
         let text = "//! Logs.\nuse std::{fs, io};\n";
-        for path in ["crates/segment/src/log.rs", "crates/store/src/open.rs", "crates/checkpoint/src/load.rs"] {
+        for path in ["crates/segment/src/log.rs", "crates/store/src/open.rs", "crates/checkpoint/src/load.rs"]
+        {
             assert_eq!(found(path, text), [format!("{path}:2: names `std::fs`: files are `Directory`'s")]);
         }
         for path in ["crates/segment/src/directory/disk.rs", "crates/segment/src/platform.rs"] {
@@ -217,7 +223,9 @@ mod tests {
     fn unsafe_code_stands_in_one_file() {
         let text = "//! Maps.\nfn f() {\n    unsafe { g() }\n}\n";
         assert_eq!(found(UNSAFE, text), [""; 0]);
-        for path in ["crates/segment/src/log.rs", "crates/wire/tests/it/main.rs", "fuzz/fuzz_targets/frame.rs"] {
+        for path in
+            ["crates/segment/src/log.rs", "crates/wire/tests/it/main.rs", "fuzz/fuzz_targets/frame.rs"]
+        {
             assert_eq!(found(path, text), [format!("{path}:3: `unsafe` stands in {UNSAFE} only")]);
         }
     }
@@ -236,7 +244,9 @@ mod tests {
         let ignored = "//! T.\n#[test]\n#[ignore = \"slow\"]\nfn a() {}\n#[cfg_attr(x, ignore)]\nfn b() {}\n";
         assert_eq!(found("crates/store/tests/it/main.rs", ignored).len(), 2);
         for import in ["std::thread", "std::{thread::sleep}"] {
-            let sleeping = format!("//! T.\n#[cfg(test)]\nmod tests {{ use {import}; fn f() {{ thread::sleep(d); }} }}\n");
+            let sleeping = format!(
+                "//! T.\n#[cfg(test)]\nmod tests {{ use {import}; fn f() {{ thread::sleep(d); }} }}\n"
+            );
             assert!(!found("crates/store/src/read.rs", &sleeping).is_empty());
         }
         assert_eq!(found("crates/store/src/commit.rs", "//! C.\nfn f() { thread::sleep(d); }\n"), [""; 0]);
@@ -251,8 +261,9 @@ mod tests {
 
     #[test]
     fn a_pure_place_without_sources_is_found() {
-        let moved = [File::new("crates/wire/src/lib.rs", ""), File::new("crates/checkpoint/src/planner.rs", "")];
-        let found = check_pure_places(moved.iter());
+        let moved =
+            [File::new("crates/wire/src/lib.rs", ""), File::new("crates/checkpoint/src/planner.rs", "")];
+        let found = check_pure_places(&moved);
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found.iter().all(|violation| violation.what.contains("crates/index/src/")));
     }

@@ -1,20 +1,13 @@
 //! Rust source as tokens: names and punctuation with their lines, without comments and literals.
 //!
-//! Enough for rules about what code names, and no more: nothing is expanded or resolved but the trees of
-//! `use`. A rule over tokens isn't tripped by a comment or a message, nor passed by a nested import.
+//! Enough for the rules and no more: nothing is expanded or resolved. A rule over tokens isn't tripped by a
+//! comment or a message.
 
 /// A name, a `::` or one character of punctuation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Token<'a> {
     pub(super) line: usize,
     pub(super) text: &'a str,
-}
-
-/// A path that code names, such as `std::fs::File`, and the line of its last part.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Named {
-    pub(super) line: usize,
-    pub(super) path: String,
 }
 
 /// The tokens of `text`.
@@ -33,7 +26,7 @@ pub(super) fn tokens(text: &str) -> Vec<Token<'_>> {
     tokens
 }
 
-fn is_name_start(c: char) -> bool {
+pub(super) fn is_name_start(c: char) -> bool {
     c.is_alphabetic() || c == '_'
 }
 
@@ -200,75 +193,6 @@ fn bracket_len(tokens: &[Token<'_>]) -> usize {
     tokens.len()
 }
 
-/// All paths that `tokens` name; those of a `use` are written out in full.
-pub(super) fn paths(tokens: &[Token<'_>]) -> Vec<Named> {
-    let mut named = Vec::new();
-    let mut rest = tokens;
-    while let Some((first, after)) = rest.split_first() {
-        rest = if first.text == "use" {
-            use_tree(after, "", &mut named)
-        } else if first.text.starts_with(is_name_start) {
-            path(rest, &mut named)
-        } else {
-            after
-        };
-    }
-    named
-}
-
-/// Takes the path that `tokens` begin with.
-fn path<'t, 'a>(tokens: &'t [Token<'a>], named: &mut Vec<Named>) -> &'t [Token<'a>] {
-    let mut parts = Vec::new();
-    let (mut rest, mut line) = (tokens, 0);
-    while let Some((part, after)) = rest.split_first().filter(|(part, _)| part.text.starts_with(is_name_start)) {
-        parts.push(part.text);
-        (rest, line) = (after, part.line);
-        match after.split_first() {
-            Some((colons, next)) if colons.text == "::" => rest = next,
-            _ => break,
-        }
-    }
-    named.push(Named { line, path: parts.join("::") });
-    rest
-}
-
-/// Takes the tree of a `use` that `tokens` begin with, each of its paths with `prefix` before it.
-fn use_tree<'t, 'a>(tokens: &'t [Token<'a>], prefix: &str, named: &mut Vec<Named>) -> &'t [Token<'a>] {
-    let Some((first, after)) = tokens.split_first() else { return tokens };
-    match first.text {
-        "::" => use_tree(after, prefix, named),
-        "{" => use_group(after, prefix, named),
-        name if name == "*" || name.starts_with(is_name_start) => {
-            let path = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}::{name}") };
-            match after.split_first() {
-                Some((colons, inner)) if colons.text == "::" => use_tree(inner, &path, named),
-                _ => {
-                    named.push(Named { line: first.line, path });
-                    after
-                }
-            }
-        }
-        _ => tokens,
-    }
-}
-
-fn use_group<'t, 'a>(tokens: &'t [Token<'a>], prefix: &str, named: &mut Vec<Named>) -> &'t [Token<'a>] {
-    let mut rest = tokens;
-    while let Some((first, after)) = rest.split_first() {
-        rest = match first.text {
-            "}" => return after,
-            "," => after,
-            "as" => after.split_first().map_or(after, |(_, after)| after),
-            _ => {
-                let after_tree = use_tree(rest, prefix, named);
-                // Progress even over what is no tree.
-                if after_tree.len() == rest.len() { after } else { after_tree }
-            }
-        };
-    }
-    rest
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -277,16 +201,18 @@ mod tests {
         tokens(source).iter().map(|token| token.text).collect()
     }
 
-    fn named(source: &str) -> Vec<String> {
-        paths(&tokens(source)).into_iter().map(|named| named.path).collect()
-    }
-
     #[test]
     fn comments_and_literals_are_no_tokens() {
         assert_eq!(texts("a // b\n/* c /* d */ e */ f"), ["a", "f"]);
-        assert_eq!(texts(r##"a "b\"c" d br#"e"f"# g b"h" c"i" r"j\" k b'l' '\'' 'm' n"##), ["a", "d", "g", "k", "n"]);
+        assert_eq!(
+            texts(r##"a "b\"c" d br#"e"f"# g b"h" c"i" r"j\" k b'l' '\'' 'm' n"##),
+            ["a", "d", "g", "k", "n"]
+        );
         assert_eq!(texts("0x1f_u8 a.0 1.5 'q"), ["a", ".", "."]);
-        assert_eq!(texts("&'a str, 'b: loop { break 'b }"), ["&", "str", ",", ":", "loop", "{", "break", "}"]);
+        assert_eq!(
+            texts("&'a str, 'b: loop { break 'b }"),
+            ["&", "str", ",", ":", "loop", "{", "break", "}"]
+        );
         assert_eq!(texts("bytes cr r_x b"), ["bytes", "cr", "r_x", "b"]);
     }
 
@@ -308,7 +234,7 @@ mod tests {
         let source = "fn a() {} #[cfg(test)] use b::{c, d}; #[cfg(test)] mod t { fn e() {} } #[cfg(test)] mod f; fn g() {}";
         let tokens = tokens(source);
         let (shipped, tests) = parted(&tokens);
-        let is_in = |part: &[Token<'_>], name| part.iter().any(|token| token.text == name);
+        let is_in = |part: &[Token<'_>], name: &str| part.iter().any(|token| token.text == name);
         assert!(["a", "g"].iter().all(|name| is_in(&shipped, name) && !is_in(&tests, name)));
         assert!(["b", "e", "f"].iter().all(|name| is_in(&tests, name) && !is_in(&shipped, name)));
     }
@@ -318,23 +244,9 @@ mod tests {
         let tokens = tokens("#![a] #[cfg_attr(x, b([c]))] fn d() { e[f] }");
         let attributes: Vec<Vec<_>> =
             attributes(&tokens).iter().map(|inner| inner.iter().map(|token| token.text).collect()).collect();
-        assert_eq!(attributes.iter().map(|inner| inner.concat()).collect::<Vec<_>>(), ["[a]", "[cfg_attr(x,b([c]))]"]);
-    }
-
-    #[test]
-    fn paths_are_named_as_written() {
-        assert_eq!(named("let a = std::fs::read(b);"), ["let", "a", "std::fs::read", "b"]);
-        assert_eq!(named("::std::vec::Vec::<u8>::new()"), ["std::vec::Vec", "u8", "new"]);
-    }
-
-    #[test]
-    fn imports_are_written_out() {
         assert_eq!(
-            named("use std::{fmt, fs::{self, File as F}, io::*, sync as s};"),
-            ["std::fmt", "std::fs::self", "std::fs::File", "std::io::*", "std::sync"]
+            attributes.iter().map(|inner| inner.concat()).collect::<Vec<_>>(),
+            ["[a]", "[cfg_attr(x,b([c]))]"]
         );
-        assert_eq!(named("use ::std::{fs}; x"), ["std::fs", "x"]);
-        assert_eq!(named("use std::fs as disk;"), ["std::fs", "as", "disk"]);
-        assert_eq!(named("impl Sized + use<'a, T>"), ["impl", "Sized", "T"]);
     }
 }

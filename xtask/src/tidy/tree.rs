@@ -56,8 +56,8 @@ fn read_directory(directory: &Path, prefix: &str, files: &mut Vec<File>) -> Resu
                 read_directory(&entry.path(), &format!("{path}/"), files)?;
             }
         } else if kind.is_file() {
-            let bytes = fs::read(entry.path())
-                .map_err(|source| Failure::Read { path: entry.path(), source })?;
+            let bytes =
+                fs::read(entry.path()).map_err(|source| Failure::Read { path: entry.path(), source })?;
             files.push(File { path, text: String::from_utf8(bytes).unwrap_or_default() });
         }
     }

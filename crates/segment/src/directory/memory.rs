@@ -123,7 +123,9 @@ impl Directory for MemoryDirectory {
     }
 
     fn lock(&self, name: &str) -> io::Result<Option<Lock>> {
-        let contents = Arc::clone(self.guard().entry(name.to_owned()).or_default());
+        // Kept to the end, so that the file locked is the one that has the name.
+        let mut names = self.guard();
+        let contents = Arc::clone(names.entry(name.to_owned()).or_default());
         if contents.is_locked.swap(true, Ordering::AcqRel) {
             return Ok(None);
         }

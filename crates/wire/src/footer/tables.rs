@@ -8,11 +8,11 @@ use crate::{
     codec::{Put, Reader},
 };
 
-const STREAM_LEN: usize = 72;
-const SCOPE_LEN: usize = 24;
-const KIND_LEN: usize = 12;
-const ID_GROUP_LEN: usize = 24;
-const TAG_LEN: usize = 16;
+pub(super) const STREAM_LEN: usize = 72;
+pub(super) const SCOPE_LEN: usize = 24;
+pub(super) const KIND_LEN: usize = 12;
+pub(super) const ID_GROUP_LEN: usize = 24;
+pub(super) const TAG_LEN: usize = 16;
 
 /// One event in the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -315,8 +315,9 @@ impl Footer {
         block: Block,
         reader: &mut Reader<'_>,
     ) -> Result<Postings<'a>, Error> {
-        let (start, count) = (reader.u32()? as usize * 4, reader.u32()? as usize * 4);
-        let rows = self.block(bytes, block)?.get(start..start + count);
+        let (start, count) = (reader.u32()? as usize, reader.u32()? as usize);
+        let (start, end) = (start.saturating_mul(4), start.saturating_add(count).saturating_mul(4));
+        let rows = self.block(bytes, block)?.get(start..end);
         rows.map(Postings).ok_or(reader.invalid("rows outside of their block"))
     }
 

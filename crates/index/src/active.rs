@@ -1,0 +1,212 @@
+//! The index of events as they are appended, or as a scan finds them.
+//!
+//! Invariant: rows are in order of sequence, without a gap, and their frames in order of offset. What it
+//! answers depends only on what was inserted, never on when or in which process.
+
+mod encode;
+
+use std::collections::BTreeMap;
+
+use annals_wire::{
+    Depth, Digest, Event, EventId, FRAME_ALIGN, Kind, ROW_COUNT_MAX, Revision, Row, Sequence, StreamKey,
+};
+use hashbrown::HashMap;
+
+use crate::{Error, Index, Rows, StreamView, Term, catalogue::Catalogue, interner::RowsByText};
+
+/// What the index has to know of an event, beside its tags.
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::exhaustive_structs, reason = "made by whoever appends: every field must be given")]
+pub struct Entry<'a> {
+    /// Where its frame begins, in bytes from the start of the segment.
+    pub offset: u32,
+    /// The event's id.
+    pub id: EventId,
+    /// The conversation; `None` where it is the id.
+    pub correlation: Option<EventId>,
+    /// The event that caused it.
+    pub causation: Option<EventId>,
+    /// Coordinate and lane.
+    pub stream: StreamKey<'a>,
+    /// What sort of event it is.
+    pub kind: Kind,
+    /// The place in its stream.
+    pub revision: Revision,
+    /// The depth of the event that its lane forks from; 0 on the trunk.
+    pub fork_depth: Depth,
+    /// The event's hash.
+    pub hash: Digest,
+}
+
+impl<'a> Entry<'a> {
+    /// The entry of `event`, whose frame begins at `offset`. Its tags are `event.tags.iter()`.
+    #[must_use]
+    pub fn of(event: &Event<'a>, offset: u32) -> Self {
+        Self {
+            offset,
+            id: event.id,
+            correlation: event.correlation,
+            causation: event.causation,
+            stream: event.stream,
+            kind: event.stamp.kind,
+            revision: event.stamp.revision,
+            fork_depth: event.fork.map_or(Depth(0), |fork| fork.depth),
+            hash: event.stamp.hash,
+        }
+    }
+}
+
+/// An index in memory, that grows.
+#[derive(Debug)]
+pub struct ActiveIndex {
+    first_sequence: Sequence,
+    /// [`Row::stream`] is the place in the catalogue.
+    rows: Vec<Row>,
+    ids: HashMap<EventId, u32>,
+    catalogue: Catalogue,
+    kinds: BTreeMap<Kind, Vec<u32>>,
+    tags: RowsByText,
+    correlations: HashMap<EventId, Vec<u32>>,
+    causations: HashMap<EventId, Vec<u32>>,
+    controls: Vec<u32>,
+    last_offset: Option<u32>,
+}
+
+impl ActiveIndex {
+    /// An index without events, the first of which will have `first_sequence`.
+    #[must_use]
+    pub fn new(first_sequence: Sequence) -> Self {
+        Self {
+            first_sequence,
+            rows: Vec::new(),
+            ids: HashMap::new(),
+            catalogue: Catalogue::default(),
+            kinds: BTreeMap::new(),
+            tags: RowsByText::default(),
+            correlations: HashMap::new(),
+            causations: HashMap::new(),
+            controls: Vec::new(),
+            last_offset: None,
+        }
+    }
+
+    /// Whether [`ActiveIndex::insert`] can take `entry` as the next event. Who appends made sure of it; who
+    /// scans a log that it did not write has to ask.
+    #[must_use]
+    pub fn accepts(&self, entry: &Entry<'_>) -> bool {
+        let last = self.catalogue.find(entry.stream).and_then(|place| self.catalogue.view(place));
+        let continues = match last {
+            Some(stream) => stream.last_revision().next() == Some(entry.revision),
+            None => entry.revision != Revision(0),
+        };
+        continues && self.accepts_offset(entry.offset) && !self.ids.contains_key(&entry.id)
+    }
+
+    /// Whether a frame at `offset`, an event's or a control record's, can come next.
+    #[must_use]
+    pub fn accepts_offset(&self, offset: u32) -> bool {
+        self.last_offset < Some(offset) && u64::from(offset).is_multiple_of(FRAME_ALIGN)
+    }
+
+    /// Takes in the next event, with its tags.
+    ///
+    /// # Panics
+    /// Where it cannot come next: [`ActiveIndex::accepts`].
+    pub fn insert<'t>(&mut self, entry: &Entry<'_>, tags: impl IntoIterator<Item = &'t str>) {
+        self.advance(entry.offset);
+        assert!(self.rows.len() < ROW_COUNT_MAX, "a segment has fewer events");
+        let row = self.row_count();
+        let known = self.ids.insert(entry.id, row);
+        assert_eq!(known, None, "an id is given once");
+        let stream = self.catalogue.insert(entry, row);
+        self.kinds.entry(entry.kind).or_default().push(row);
+        let correlation = entry.correlation.filter(|correlation| *correlation != entry.id);
+        if let Some(correlation) = correlation {
+            self.correlations.entry(correlation).or_default().push(row);
+        }
+        if let Some(causation) = entry.causation {
+            self.causations.entry(causation).or_default().push(row);
+        }
+        for tag in tags {
+            self.tags.insert(tag, row);
+        }
+        let is_root = correlation.is_none();
+        self.rows.push(Row { offset: entry.offset, stream, kind: entry.kind, is_root });
+    }
+
+    /// Takes in the next control record, whose frame begins at `offset`.
+    ///
+    /// # Panics
+    /// Where it cannot come next: [`ActiveIndex::accepts_offset`].
+    pub fn insert_control(&mut self, offset: u32) {
+        self.advance(offset);
+        self.controls.push(offset);
+    }
+
+    /// The places of all streams, in order of their keys: the order that they have in a [`crate::SealedIndex`].
+    #[must_use]
+    pub fn sorted_streams(&self) -> Vec<u32> {
+        self.catalogue.sorted()
+    }
+
+    fn advance(&mut self, offset: u32) {
+        assert!(self.accepts_offset(offset), "frames come in order, at multiples of eight");
+        self.last_offset = Some(offset);
+    }
+}
+
+impl Index for ActiveIndex {
+    fn first_sequence(&self) -> Sequence {
+        self.first_sequence
+    }
+
+    fn row_count(&self) -> u32 {
+        u32::try_from(self.rows.len()).expect("at most ROW_COUNT_MAX")
+    }
+
+    fn row(&self, row: u32) -> Result<Option<Row>, Error> {
+        Ok(self.rows.get(row as usize).copied())
+    }
+
+    fn find_id(&self, id: EventId) -> Result<Option<u32>, Error> {
+        Ok(self.ids.get(&id).copied())
+    }
+
+    fn find_stream(&self, key: StreamKey<'_>) -> Result<Option<StreamView<'_>>, Error> {
+        Ok(self.catalogue.find(key).and_then(|place| self.catalogue.view(place)))
+    }
+
+    fn find_coordinate(&self, scope: &str, entity: &str) -> Result<Vec<u32>, Error> {
+        Ok(self.catalogue.lanes(scope, entity))
+    }
+
+    fn stream_count(&self) -> u32 {
+        u32::try_from(self.catalogue.count()).expect("no more streams than rows")
+    }
+
+    fn stream(&self, place: u32) -> Result<Option<StreamView<'_>>, Error> {
+        Ok(self.catalogue.view(place))
+    }
+
+    fn rows_of(&self, term: &Term<'_>) -> Result<Rows<'_>, Error> {
+        Ok(match term {
+            Term::Kind(kind) => rows(self.kinds.get(kind)),
+            Term::Scope(scope) => Rows::from(self.catalogue.scopes().rows(scope)),
+            Term::Tag(tag) => Rows::from(self.tags.rows(tag)),
+            Term::Correlation(id) => rows(self.correlations.get(id)),
+            Term::Causation(id) => rows(self.causations.get(id)),
+        })
+    }
+
+    fn control_offsets(&self) -> Result<Vec<u32>, Error> {
+        Ok(self.controls.clone())
+    }
+
+    fn kinds(&self) -> Result<Vec<Kind>, Error> {
+        Ok(self.kinds.keys().copied().collect())
+    }
+}
+
+fn rows(found: Option<&Vec<u32>>) -> Rows<'_> {
+    Rows::from(found.map_or(&[][..], Vec::as_slice))
+}

@@ -1,0 +1,139 @@
+//! Strings kept once, each known by a small number.
+//!
+//! Invariant: symbols count up from 0 in order of first appearance, so that a vector can be indexed by them.
+//! They mean nothing outside of the interner that gave them, and nothing writes them anywhere.
+
+use std::{hash::BuildHasher, ops::Range};
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+/// A string of one [`Interner`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Symbol(u32);
+
+/// Strings one behind the other in one allocation, found by hash.
+#[derive(Debug, Default)]
+pub(crate) struct Interner {
+    arena: String,
+    /// Where each string ends in the arena; it begins where the one before it ends.
+    ends: Vec<usize>,
+    symbols: HashTable<Symbol>,
+    hasher: DefaultHashBuilder,
+}
+
+impl Interner {
+    /// The symbol of `text`, new where it was never seen.
+    pub(crate) fn intern(&mut self, text: &str) -> Symbol {
+        let hash = self.hasher.hash_one(text);
+        let Self { arena, ends, symbols, hasher } = self;
+        if let Some(symbol) = symbols.find(hash, |symbol| resolve(arena, ends, *symbol) == text) {
+            return *symbol;
+        }
+        let symbol = Symbol(u32::try_from(ends.len()).expect("a segment has under 4 Gi strings"));
+        arena.push_str(text);
+        ends.push(arena.len());
+        symbols.insert_unique(hash, symbol, |symbol| hasher.hash_one(resolve(arena, ends, *symbol)));
+        symbol
+    }
+
+    /// The symbol of `text`, where it was seen.
+    pub(crate) fn find(&self, text: &str) -> Option<Symbol> {
+        let hash = self.hasher.hash_one(text);
+        let is_text = |symbol: &Symbol| resolve(&self.arena, &self.ends, *symbol) == text;
+        self.symbols.find(hash, is_text).copied()
+    }
+
+    /// The string behind a symbol of this interner.
+    pub(crate) fn text(&self, symbol: Symbol) -> &str {
+        resolve(&self.arena, &self.ends, symbol)
+    }
+}
+
+fn resolve<'a>(arena: &'a str, ends: &[usize], symbol: Symbol) -> &'a str {
+    let place = symbol.0 as usize;
+    let start = place.checked_sub(1).and_then(|before| ends.get(before)).map_or(0, |end| *end);
+    let range: Option<Range<usize>> = ends.get(place).map(|end| start..*end);
+    range.and_then(|range| arena.get(range)).expect("a symbol of this interner")
+}
+
+/// Strings, and the rows that each appears in.
+#[derive(Debug, Default)]
+pub(crate) struct RowsByText {
+    texts: Interner,
+    /// By symbol.
+    rows: Vec<Vec<u32>>,
+}
+
+impl RowsByText {
+    /// Notes that `text` appears in `row`, which is no smaller than any before it.
+    pub(crate) fn insert(&mut self, text: &str, row: u32) -> Symbol {
+        let symbol = self.texts.intern(text);
+        if self.rows.len() <= symbol.0 as usize {
+            self.rows.push(Vec::new());
+        }
+        let rows = self.rows.get_mut(symbol.0 as usize).expect("symbols count up one by one");
+        if rows.last() != Some(&row) {
+            rows.push(row);
+        }
+        symbol
+    }
+
+    pub(crate) fn find(&self, text: &str) -> Option<Symbol> {
+        self.texts.find(text)
+    }
+
+    pub(crate) fn text(&self, symbol: Symbol) -> &str {
+        self.texts.text(symbol)
+    }
+
+    /// The rows that `text` appears in.
+    pub(crate) fn rows(&self, text: &str) -> &[u32] {
+        let rows = self.find(text).and_then(|symbol| self.rows.get(symbol.0 as usize));
+        rows.map_or(&[], Vec::as_slice)
+    }
+
+    /// All strings with their rows, sorted.
+    pub(crate) fn sorted(&self) -> Vec<(&str, &[u32])> {
+        let texts = (0..).map(|place| self.text(Symbol(place)));
+        let mut sorted: Vec<(&str, &[u32])> =
+            self.rows.iter().zip(texts).map(|(rows, text)| (text, rows.as_slice())).collect();
+        sorted.sort_unstable();
+        sorted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_string_is_kept_once_under_one_symbol() {
+        let mut interner = Interner::default();
+        let symbols: Vec<Symbol> = ["a", "", "bé", "a", "ab", ""].map(|text| interner.intern(text)).into();
+        assert_eq!(symbols, [0, 1, 2, 0, 3, 1].map(Symbol));
+        assert_eq!(interner.arena, "abéab");
+        assert_eq!(interner.text(symbols[2]), "bé");
+        assert_eq!(interner.find("ab"), Some(Symbol(3)));
+        assert_eq!(interner.find("b"), None);
+    }
+
+    #[test]
+    fn symbols_outlive_the_table_growing() {
+        let mut interner = Interner::default();
+        let texts: Vec<String> = (0..1_000).map(|number| format!("text {number}")).collect();
+        let symbols: Vec<Symbol> = texts.iter().map(|text| interner.intern(text)).collect();
+        for (text, symbol) in texts.iter().zip(symbols) {
+            assert_eq!((interner.text(symbol), interner.find(text)), (&**text, Some(symbol)));
+        }
+    }
+
+    #[test]
+    fn a_row_is_noted_once_for_each_string() {
+        let mut by_text = RowsByText::default();
+        for (text, row) in [("b", 0), ("a", 1), ("b", 1), ("b", 1)] {
+            by_text.insert(text, row);
+        }
+        assert_eq!(by_text.sorted(), [("a", &[1][..]), ("b", &[0, 1][..])]);
+        assert_eq!(by_text.rows("c"), []);
+    }
+}

@@ -1,0 +1,216 @@
+//! The query: which events. One type for reads, conditions and subscriptions.
+//!
+//! Invariant: [`Query::matches`] and [`Query::select`] say the same of every event.
+
+mod select;
+mod walk;
+
+use std::ops::RangeInclusive;
+
+use annals_wire::{Event, EventId, Kind, Lane, Sequence, StreamKey};
+
+/// Items joined by "or".
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Query {
+    /// None stand for everything.
+    items: Vec<QueryItem>,
+}
+
+/// Terms joined by "and"; one without terms is everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QueryItem {
+    kinds: Vec<Kind>,
+    categories: Vec<u16>,
+    tags: Vec<String>,
+    scope: Option<String>,
+    entity: Option<String>,
+    entity_prefix: Option<String>,
+    lane: Option<Lane>,
+    correlation: Option<EventId>,
+    causation: Option<EventId>,
+    after: Sequence,
+    until: Option<Sequence>,
+}
+
+/// In which order events are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "a line has two directions")]
+pub enum Direction {
+    /// The oldest first.
+    Forward,
+    /// The newest first.
+    Backward,
+}
+
+impl Query {
+    /// Every event.
+    #[must_use]
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// The events of one item.
+    #[must_use]
+    pub fn of(item: QueryItem) -> Self {
+        Self { items: vec![item] }
+    }
+
+    /// These events and those of another item. Everything stays everything.
+    #[must_use]
+    pub fn or(mut self, item: QueryItem) -> Self {
+        if !self.items.is_empty() {
+            self.items.push(item);
+        }
+        self
+    }
+
+    /// Whether `event` is one of them.
+    #[must_use]
+    pub fn matches(&self, event: &Event<'_>) -> bool {
+        self.items.is_empty() || self.items.iter().any(|item| item.matches(event))
+    }
+
+    /// Whether any of `sequences` may be one of them: whether it is worth asking their index.
+    #[must_use]
+    pub fn may_match(&self, sequences: &RangeInclusive<Sequence>) -> bool {
+        let meets = |item: &QueryItem| {
+            *sequences.end() > item.after && item.until.is_none_or(|until| until >= *sequences.start())
+        };
+        !sequences.is_empty() && (self.items.is_empty() || self.items.iter().any(meets))
+    }
+}
+
+impl QueryItem {
+    /// Every event.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Of this kind, or any other kind or category that is named.
+    #[must_use]
+    pub fn kind(mut self, kind: Kind) -> Self {
+        self.kinds.push(kind);
+        self
+    }
+
+    /// Of this category, 0x1 to 0xF, or any other kind or category that is named.
+    #[must_use]
+    pub fn category(mut self, category: u16) -> Self {
+        self.categories.push(category);
+        self
+    }
+
+    /// With this tag, and all others that are named.
+    #[must_use]
+    pub fn tag(mut self, tag: impl Into<String>) -> Self {
+        self.tags.push(tag.into());
+        self
+    }
+
+    /// In this scope.
+    #[must_use]
+    pub fn scope(mut self, scope: impl Into<String>) -> Self {
+        self.scope = Some(scope.into());
+        self
+    }
+
+    /// Of this entity, in any scope unless one is named.
+    #[must_use]
+    pub fn entity(mut self, entity: impl Into<String>) -> Self {
+        self.entity = Some(entity.into());
+        self
+    }
+
+    /// Of any entity that begins with `prefix`.
+    #[must_use]
+    pub fn entity_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.entity_prefix = Some(prefix.into());
+        self
+    }
+
+    /// On this lane.
+    #[must_use]
+    pub fn lane(mut self, lane: Lane) -> Self {
+        self.lane = Some(lane);
+        self
+    }
+
+    /// Of the conversation `id`, the event with that id included where it began it.
+    #[must_use]
+    pub fn correlation(mut self, id: EventId) -> Self {
+        self.correlation = Some(id);
+        self
+    }
+
+    /// Caused by the event `id`.
+    #[must_use]
+    pub fn causation(mut self, id: EventId) -> Self {
+        self.causation = Some(id);
+        self
+    }
+
+    /// Behind `sequence`, which is not included.
+    #[must_use]
+    pub fn after(mut self, sequence: Sequence) -> Self {
+        self.after = sequence;
+        self
+    }
+
+    /// Up to `sequence`, which is included.
+    #[must_use]
+    pub fn until(mut self, sequence: Sequence) -> Self {
+        self.until = Some(sequence);
+        self
+    }
+
+    /// Whether `event` is one of them.
+    #[must_use]
+    pub fn matches(&self, event: &Event<'_>) -> bool {
+        event.sequence > self.after
+            && self.until.is_none_or(|until| event.sequence <= until)
+            && self.matches_kind(event.stamp.kind)
+            && self.matches_stream(&event.stream)
+            && self.tags.iter().all(|tag| event.tags.iter().any(|found| found == tag))
+            && self.correlation.is_none_or(|id| event.correlation_or_id() == id)
+            && self.causation.is_none_or(|id| event.causation == Some(id))
+    }
+
+    fn names_kinds(&self) -> bool {
+        !(self.kinds.is_empty() && self.categories.is_empty())
+    }
+
+    fn names_stream(&self) -> bool {
+        self.scope.is_some() || self.entity.is_some() || self.entity_prefix.is_some() || self.lane.is_some()
+    }
+
+    fn matches_kind(&self, kind: Kind) -> bool {
+        !self.names_kinds() || self.kinds.contains(&kind) || self.categories.contains(&kind.category())
+    }
+
+    fn matches_stream(&self, key: &StreamKey<'_>) -> bool {
+        self.scope.as_ref().is_none_or(|scope| key.scope == scope)
+            && self.entity.as_ref().is_none_or(|entity| key.entity == entity)
+            && self.entity_prefix.as_ref().is_none_or(|prefix| key.entity.starts_with(prefix))
+            && self.lane.is_none_or(|lane| key.lane == lane)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_or_something_is_everything() {
+        assert_eq!(Query::all().or(QueryItem::new().scope("s")), Query::all());
+    }
+
+    #[test]
+    fn a_stretch_may_match_where_it_meets_the_range_of_an_item() {
+        let query = Query::of(QueryItem::new().after(Sequence(5)).until(Sequence(8)));
+        let may_match = |first, last| query.may_match(&(Sequence(first)..=Sequence(last)));
+        assert!(!may_match(1, 5) && may_match(1, 6) && may_match(8, 9) && !may_match(9, 20));
+        assert!(!may_match(7, 6), "no sequences");
+        assert!(Query::all().may_match(&(Sequence(1)..=Sequence(1))));
+    }
+}

@@ -1,0 +1,115 @@
+//! The rows that one key has in an index, wherever they lie.
+//!
+//! Invariant: ascending, each once. Tables that were forged with their checksum may break it; a search in
+//! them then finds the wrong place, and never one that is not there.
+
+use std::ops::Range;
+
+use annals_wire::Postings;
+
+/// Ascending rows, in memory or in place. Copying it copies no rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a>(Source<'a>);
+
+#[derive(Debug, Clone, Copy)]
+enum Source<'a> {
+    Slice(&'a [u32]),
+    Postings(Postings<'a>),
+    Span { first: u32, count: u32 },
+}
+
+impl<'a> From<&'a [u32]> for Rows<'a> {
+    fn from(rows: &'a [u32]) -> Self {
+        Self(Source::Slice(rows))
+    }
+}
+
+impl<'a> From<Postings<'a>> for Rows<'a> {
+    fn from(rows: Postings<'a>) -> Self {
+        Self(Source::Postings(rows))
+    }
+}
+
+impl Rows<'_> {
+    /// Every row of a range.
+    pub(crate) fn span(rows: Range<u32>) -> Self {
+        Self(Source::Span { first: rows.start, count: rows.end.saturating_sub(rows.start) })
+    }
+
+    /// How many rows there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self.0 {
+            Source::Slice(rows) => rows.len(),
+            Source::Postings(rows) => rows.len(),
+            Source::Span { count, .. } => count as usize,
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The row at `index`, or `None` behind the last.
+    #[must_use]
+    pub fn at(&self, index: usize) -> Option<u32> {
+        match self.0 {
+            Source::Slice(rows) => rows.get(index).copied(),
+            Source::Postings(rows) => rows.at(index),
+            Source::Span { first, count } => {
+                u32::try_from(index).ok().filter(|index| *index < count)?.checked_add(first)
+            }
+        }
+    }
+
+    /// The first index whose row is `row` or larger; the number of rows where all are smaller.
+    #[must_use]
+    pub fn lower_bound(&self, row: u32) -> usize {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.at(middle).is_some_and(|found| found < row) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+
+    /// Whether `row` is among them.
+    #[must_use]
+    pub fn contains(&self, row: u32) -> bool {
+        self.at(self.lower_bound(row)) == Some(row)
+    }
+
+    /// The indices of the rows that lie in `rows`.
+    pub(crate) fn places(&self, rows: &Range<u32>) -> Range<usize> {
+        self.lower_bound(rows.start)..self.lower_bound(rows.end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lower_bound_is_the_first_index_that_is_not_smaller() {
+        let rows = Rows::from(&[2, 3, 7][..]);
+        let bounds: Vec<usize> = (0..9).map(|row| rows.lower_bound(row)).collect();
+        assert_eq!(bounds, [0, 0, 0, 1, 2, 2, 2, 2, 3]);
+        assert_eq!((0..9).filter(|row| rows.contains(*row)).collect::<Vec<_>>(), [2, 3, 7]);
+        assert_eq!(rows.places(&(3..8)), 1..3);
+        assert_eq!(rows.at(3), None);
+    }
+
+    #[test]
+    fn a_span_holds_every_row_of_its_range() {
+        let rows = Rows::span(5..8);
+        assert_eq!((0..4).map(|index| rows.at(index)).collect::<Vec<_>>(), [Some(5), Some(6), Some(7), None]);
+        assert_eq!((rows.lower_bound(6), rows.lower_bound(9)), (1, 3));
+        assert!(Rows::span(Range { start: 8, end: 5 }).is_empty());
+    }
+}

@@ -1,0 +1,178 @@
+//! An index used where it lies: a footer behind its segment's frames, or the tables of a checkpoint.
+//!
+//! Invariant: a block is read only after its checksum passed, once, when first touched; and what a forged
+//! block says is compared with what is there, so that it gives an error and no panic.
+
+use std::{fmt, sync::Arc};
+
+use annals_wire::{
+    EventId, Footer, FooterTrailer, Kind, Revision, Row, ScopeEntry, Sequence, StreamEntry, StreamKey,
+};
+
+use crate::{Error, Index, Rows, StreamView, Term, index::last_revision};
+
+const WHAT: &str = "footer stream";
+
+/// The index of a stretch that grows no more.
+pub struct SealedIndex {
+    bytes: Arc<dyn AsRef<[u8]> + Send + Sync>,
+    footer: Footer,
+    stream_count: u32,
+}
+
+impl SealedIndex {
+    /// The index whose footer `bytes` end with; what lies before it is not touched.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where there is no footer, or its head is damaged or of a newer version.
+    pub fn new(bytes: Arc<dyn AsRef<[u8]> + Send + Sync>) -> Result<Self, Error> {
+        let footer = Footer::decode((*bytes).as_ref()).map_err(Error::damaged)?;
+        let stream_count = u32::try_from(footer.stream_count()).ok();
+        let stream_count = stream_count
+            .filter(|count| *count <= footer.row_count())
+            .ok_or(Error::invalid(WHAT, "more streams than rows"))?;
+        Ok(Self { bytes, footer, stream_count })
+    }
+
+    /// What the index says that it was built from.
+    #[must_use]
+    pub fn trailer(&self) -> &FooterTrailer {
+        self.footer.trailer()
+    }
+
+    /// Where the footer begins in the bytes that it was found in.
+    #[must_use]
+    pub fn start(&self) -> u64 {
+        self.footer.start()
+    }
+
+    /// Checks the checksums of all tables, which are else checked one by one when first touched.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] for the first that does not pass.
+    pub fn check_all(&self) -> Result<(), Error> {
+        self.footer.check_all(self.bytes()).map_err(Error::damaged)
+    }
+
+    fn bytes(&self) -> &[u8] {
+        (*self.bytes).as_ref()
+    }
+
+    fn entry(&self, place: u32) -> Result<StreamEntry<'_>, Error> {
+        self.footer.stream(self.bytes(), place as usize).map_err(Error::damaged)
+    }
+
+    fn find_scope(&self, scope: &str) -> Result<Option<ScopeEntry<'_>>, Error> {
+        let found = self.footer.find_scope(self.bytes(), scope).map_err(Error::damaged)?;
+        Ok(found.map(|(_, scope)| scope))
+    }
+
+    fn view<'a>(&'a self, place: u32, entry: &StreamEntry<'a>) -> Result<StreamView<'a>, Error> {
+        let scope = self.footer.scope(self.bytes(), entry.scope as usize).map_err(Error::damaged)?;
+        let rows = Rows::from(entry.rows);
+        let last = last_revision(entry.first_revision, rows.len());
+        if rows.is_empty() || entry.first_revision == Revision(0) || last == Revision(u64::MAX) {
+            return Err(Error::invalid(WHAT, "no rows, or revisions that no stream has"));
+        }
+        Ok(StreamView {
+            place,
+            key: StreamKey { scope: scope.text, entity: entry.entity, lane: entry.lane },
+            first_revision: entry.first_revision,
+            fork_depth: entry.fork_depth,
+            head: entry.head,
+            rows,
+        })
+    }
+}
+
+impl Index for SealedIndex {
+    fn first_sequence(&self) -> Sequence {
+        self.footer.trailer().first_sequence
+    }
+
+    fn row_count(&self) -> u32 {
+        self.footer.row_count()
+    }
+
+    fn row(&self, row: u32) -> Result<Option<Row>, Error> {
+        if row >= self.row_count() {
+            return Ok(None);
+        }
+        let row = self.footer.row(self.bytes(), row).map_err(Error::damaged)?;
+        if row.stream >= self.stream_count {
+            return Err(Error::invalid("footer row", "of a stream that is not there"));
+        }
+        Ok(Some(row))
+    }
+
+    fn find_id(&self, id: EventId) -> Result<Option<u32>, Error> {
+        let found = self.footer.find_id(self.bytes(), id).map_err(Error::damaged)?;
+        if found.is_some_and(|row| row >= self.row_count()) {
+            return Err(Error::invalid("footer id", "of a row that is not there"));
+        }
+        Ok(found)
+    }
+
+    fn find_stream(&self, key: StreamKey<'_>) -> Result<Option<StreamView<'_>>, Error> {
+        let found = self.footer.find_stream(self.bytes(), key).map_err(Error::damaged)?;
+        found.map(|(place, entry)| self.view(place, &entry)).transpose()
+    }
+
+    fn find_coordinate(&self, scope: &str, entity: &str) -> Result<Vec<u32>, Error> {
+        let Some(scope) = self.find_scope(scope)? else { return Ok(Vec::new()) };
+        let end = scope.first_stream.saturating_add(scope.stream_count);
+        let (mut low, mut high) = (scope.first_stream, end);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.entry(middle)?.entity < entity {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        let mut places = Vec::new();
+        while low < end && self.entry(low)?.entity == entity {
+            places.push(low);
+            low += 1;
+        }
+        Ok(places)
+    }
+
+    fn stream_count(&self) -> u32 {
+        self.stream_count
+    }
+
+    fn stream(&self, place: u32) -> Result<Option<StreamView<'_>>, Error> {
+        if place >= self.stream_count {
+            return Ok(None);
+        }
+        self.view(place, &self.entry(place)?).map(Some)
+    }
+
+    fn rows_of(&self, term: &Term<'_>) -> Result<Rows<'_>, Error> {
+        let (footer, bytes) = (&self.footer, self.bytes());
+        let rows = match term {
+            Term::Kind(kind) => footer.find_kind(bytes, *kind),
+            Term::Scope(scope) => Ok(self.find_scope(scope)?.map(|scope| scope.rows).unwrap_or_default()),
+            Term::Tag(tag) => footer.find_tag(bytes, tag),
+            Term::Correlation(id) => footer.find_correlation(bytes, *id),
+            Term::Causation(id) => footer.find_causation(bytes, *id),
+        };
+        rows.map(Rows::from).map_err(Error::damaged)
+    }
+
+    fn control_offsets(&self) -> Result<Vec<u32>, Error> {
+        let controls = self.footer.controls(self.bytes()).map_err(Error::damaged)?;
+        Ok((0..controls.len()).filter_map(|index| controls.at(index)).collect())
+    }
+
+    fn kinds(&self) -> Result<Vec<Kind>, Error> {
+        self.footer.kinds(self.bytes()).map_err(Error::damaged)
+    }
+}
+
+impl fmt::Debug for SealedIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SealedIndex").field("footer", &self.footer).finish_non_exhaustive()
+    }
+}

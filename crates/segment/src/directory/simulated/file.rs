@@ -1,0 +1,78 @@
+//! An open file of a simulated disk, and a lock held on one.
+//!
+//! Invariant: neither holds bytes; both know their file by its inode, whatever becomes of its names.
+
+use std::{fmt, io, sync::Arc};
+
+use super::{
+    Disk,
+    image::Inode,
+    state::{Operation, State},
+};
+use crate::{
+    directory::{Access, File},
+    map::Region,
+};
+
+pub(super) struct SimulatedFile {
+    pub(super) disk: Arc<Disk>,
+    pub(super) inode: Inode,
+    pub(super) access: Access,
+}
+
+impl SimulatedFile {
+    /// The state, for an operation that needs the file to be open for writing.
+    fn begin_change(&self, operation: Operation) -> io::Result<impl std::ops::DerefMut<Target = State>> {
+        let state = self.disk.begin(operation)?;
+        match self.access {
+            Access::Write => Ok(state),
+            Access::Read => Err(io::ErrorKind::PermissionDenied.into()),
+        }
+    }
+}
+
+impl fmt::Debug for SimulatedFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SimulatedFile({:?}, {:?})", self.inode, self.access)
+    }
+}
+
+impl File for SimulatedFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.disk.begin(Operation::Len)?.cached.content(self.inode).len())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        Ok(self.disk.begin(Operation::Read)?.cached.content(self.inode).read(buffer, offset))
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        self.begin_change(Operation::Write)?.write(self.inode, offset, bytes)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.begin_change(Operation::SetLen)?.set_len(self.inode, len);
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.disk.begin(Operation::SyncData)?.sync_data(self.inode);
+        Ok(())
+    }
+
+    fn map(&self, len: u64) -> io::Result<Region> {
+        self.disk.begin(Operation::Map)?.cached.content(self.inode).head(len).map(Region::from)
+    }
+}
+
+/// Lets the lock go when dropped, also on a disk that has lost its power.
+pub(super) struct HeldLock {
+    pub(super) disk: Arc<Disk>,
+    pub(super) inode: Inode,
+}
+
+impl Drop for HeldLock {
+    fn drop(&mut self) {
+        self.disk.state().locked.remove(&self.inode);
+    }
+}

@@ -1,0 +1,116 @@
+//! What a simulated disk holds at one moment, and the units by which it changes.
+//!
+//! Invariant: an image is what the units applied to it make of it, in their order, whichever of them are
+//! missing. A unit is what a real disk takes or loses as a whole: one page of a write, one length, one name.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hash, Hasher},
+    io,
+    sync::Arc,
+};
+
+use super::content::Content;
+
+/// Which file, whatever its names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Inode(pub(super) u64);
+
+#[derive(Clone)]
+pub(super) enum Unit {
+    /// Bytes within one page; the length does not follow from them.
+    Write { inode: Inode, offset: u64, bytes: Arc<[u8]> },
+    /// The length that a write past the end brings: at least `len`.
+    Grow { inode: Inode, len: u64 },
+    /// A length that was asked for, longer or shorter.
+    SetLen { inode: Inode, len: u64 },
+    /// A new name.
+    Link { name: Arc<str>, inode: Inode },
+    /// A name's end.
+    Unlink { name: Arc<str> },
+    /// Another name for the file; it knows its file, as the unit that made `from` may be lost.
+    Rename { from: Arc<str>, to: Arc<str>, inode: Inode },
+}
+
+impl Unit {
+    /// The file whose bytes or length this changes; `None` where it changes names.
+    pub(super) fn content_of(&self) -> Option<Inode> {
+        match self {
+            Self::Write { inode, .. } | Self::Grow { inode, .. } | Self::SetLen { inode, .. } => Some(*inode),
+            Self::Link { .. } | Self::Unlink { .. } | Self::Rename { .. } => None,
+        }
+    }
+}
+
+#[derive(Clone, Default)]
+pub(super) struct Image {
+    names: BTreeMap<Arc<str>, Inode>,
+    contents: BTreeMap<Inode, Arc<Content>>,
+}
+
+impl Image {
+    pub(super) fn apply(&mut self, unit: &Unit) {
+        match unit {
+            Unit::Write { inode, offset, bytes } => self.content_mut(*inode).store(*offset, bytes),
+            Unit::Grow { inode, len } => self.content_mut(*inode).grow(*len),
+            Unit::SetLen { inode, len } => self.content_mut(*inode).set_len(*len),
+            Unit::Link { name, inode } => self.link(name, *inode),
+            Unit::Unlink { name } => drop(self.names.remove(name)),
+            Unit::Rename { from, to, inode } => {
+                self.names.remove(from);
+                self.link(to, *inode);
+            }
+        }
+    }
+
+    /// What is on the disk when of all that was under way just `units` arrived.
+    pub(super) fn after(&self, units: &[Unit]) -> Self {
+        let mut image = self.clone();
+        for unit in units {
+            image.apply(unit);
+        }
+        let named: BTreeSet<Inode> = image.names.values().copied().collect();
+        image.contents.retain(|inode, _| named.contains(inode));
+        for content in image.contents.values_mut().filter(|content| content.has_hidden()) {
+            let len = content.len();
+            Arc::make_mut(content).set_len(len);
+        }
+        image
+    }
+
+    pub(super) fn find(&self, name: &str) -> io::Result<Inode> {
+        self.names.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    pub(super) fn content(&self, inode: Inode) -> &Content {
+        self.contents.get(&inode).expect("an inode has a content from its first name on")
+    }
+
+    /// All files by name, sorted.
+    pub(super) fn files(&self) -> impl Iterator<Item = (&str, &Content)> {
+        self.names.iter().map(|(name, inode)| (&**name, self.content(*inode)))
+    }
+
+    /// Puts `content` in the place of what the file had.
+    pub(super) fn replace(&mut self, inode: Inode, content: Arc<Content>) {
+        self.contents.insert(inode, content);
+    }
+
+    pub(super) fn digest(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for (name, content) in self.files() {
+            name.hash(&mut hasher);
+            content.hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+
+    fn link(&mut self, name: &Arc<str>, inode: Inode) {
+        self.contents.entry(inode).or_default();
+        self.names.insert(Arc::clone(name), inode);
+    }
+
+    fn content_mut(&mut self, inode: Inode) -> &mut Content {
+        Arc::make_mut(self.contents.entry(inode).or_default())
+    }
+}

@@ -1,0 +1,159 @@
+//! What can go wrong with a log: the environment failed, or the bytes are wrong. Never one for the other.
+
+use std::{io, path::PathBuf, sync::Arc};
+
+use annals_wire::SegmentId;
+
+/// Why an operation on a log failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The system refused or failed an operation.
+    #[error("{operation} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// On which file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Bytes that were once whole are not any more.
+    #[error("{} is damaged at offset {offset}: {source}", path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file.
+        offset: u64,
+        /// What is wrong.
+        source: annals_wire::Error,
+    },
+    /// A file contradicts what another proves of it.
+    #[error("{} is not what it was at offset {offset}: {what} should be {expected} and is {found}", path.display())]
+    Mismatch {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file.
+        offset: u64,
+        /// What differs.
+        what: &'static str,
+        /// What the evidence says.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// The log ends before a place that was durable: acknowledged entries are gone.
+    #[error("{} ends at offset {end}, but {witness} proves that it was durable to {proven}: acknowledged data is lost", path.display())]
+    Lost {
+        /// The segment's file.
+        path: PathBuf,
+        /// Where its whole batches end.
+        end: u64,
+        /// How far it was durable.
+        proven: u64,
+        /// What says so.
+        witness: &'static str,
+    },
+    /// A segment of the log is not there.
+    #[error("segment {id} is missing: {} is not there", path.display())]
+    MissingSegment {
+        /// Its file.
+        path: PathBuf,
+        /// Its id.
+        id: SegmentId,
+    },
+    /// A file that stands where it does not belong.
+    #[error("{}: {why}", path.display())]
+    Misplaced {
+        /// The file.
+        path: PathBuf,
+        /// Why it does not belong there.
+        why: &'static str,
+    },
+    /// The manifest is gone or unreadable and there are segments: this is no new log.
+    #[error("{} {why}, although the directory holds a log's segments; restore it from a backup", path.display())]
+    ManifestLost {
+        /// The manifest's file.
+        path: PathBuf,
+        /// What is the matter with it.
+        why: String,
+    },
+    /// The file was written by a newer version, and left as it is.
+    #[error("{}: {source}", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// What it is and which version it has.
+        source: annals_wire::Error,
+    },
+    /// There is no log in the directory.
+    #[error("{} holds no log", path.display())]
+    NotFound {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Another writer has the log.
+    #[error("{} is held by another writer: {holder}", path.display())]
+    Locked {
+        /// The lock's file.
+        path: PathBuf,
+        /// What the holder wrote in it.
+        holder: String,
+    },
+    /// An earlier write or sync failed, and nothing more is written until the log is opened again.
+    #[error("the log stopped writing when an operation failed; open it again. The cause: {cause}")]
+    Stopped {
+        /// The first failure.
+        cause: Arc<Self>,
+    },
+    /// More than the format or the options allow.
+    #[error("{what} has {len} bytes; at most {max} are allowed")]
+    TooLarge {
+        /// What is too large.
+        what: &'static str,
+        /// Its size.
+        len: u64,
+        /// The limit.
+        max: u64,
+    },
+    /// A number of the format has no successor.
+    #[error("{what} cannot grow any further")]
+    Exhausted {
+        /// Which number.
+        what: &'static str,
+    },
+}
+
+impl Error {
+    /// The failure of `operation` on `path`; for `map_err`.
+    pub fn io(operation: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { operation, path, source }
+    }
+
+    /// Wrong bytes at `offset` of `path`, or bytes of a newer version; for `map_err`.
+    pub fn bytes(path: impl Into<PathBuf>, offset: u64) -> impl FnOnce(annals_wire::Error) -> Self {
+        let path = path.into();
+        move |source| {
+            if source.is_newer_version() {
+                Self::Newer { path, source }
+            } else {
+                Self::Corrupt { path, offset, source }
+            }
+        }
+    }
+
+    /// Whether the bytes are wrong, rather than the environment or the call.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::Corrupt { .. }
+                | Self::Mismatch { .. }
+                | Self::Lost { .. }
+                | Self::MissingSegment { .. }
+                | Self::Misplaced { .. }
+                | Self::ManifestLost { .. }
+        )
+    }
+}

@@ -1,0 +1,80 @@
+//! One frame's bytes as a reader holds them: a view into a map, or a copy.
+//!
+//! Invariant: the bytes are one whole frame whose checksums passed.
+
+use std::{ops::Range, path::Path, sync::Arc};
+
+use annals_wire::{FRAME_HEADER_LEN, Frame, FrameHeader, FrameSeed, STAMP_LEN_MAX};
+
+use crate::{Error, File, Region};
+
+/// What is read at once in the hope that it is the whole frame.
+const GUESS_LEN: usize = 1024;
+
+/// A frame that was read and checked.
+#[derive(Debug, Clone)]
+pub struct FrameBytes {
+    bytes: Bytes,
+    offset: u64,
+}
+
+#[derive(Debug, Clone)]
+enum Bytes {
+    Mapped(Region, Range<usize>),
+    Copied(Arc<[u8]>),
+}
+
+impl FrameBytes {
+    /// The frame at `offset` of a mapped segment.
+    pub(crate) fn view(region: &Region, path: &Path, seed: FrameSeed, offset: u64) -> Result<Self, Error> {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let frame = Frame::decode(region.get(start..).unwrap_or_default(), seed, offset);
+        let frame = frame.map_err(Error::bytes(path, offset))?;
+        let len = usize::try_from(frame.header.frame_len()).unwrap_or(usize::MAX);
+        Ok(Self { bytes: Bytes::Mapped(region.clone(), start..start + len), offset })
+    }
+
+    /// The frame at `offset` of a segment's file.
+    pub(crate) fn read(file: &dyn File, path: &Path, seed: FrameSeed, offset: u64) -> Result<Self, Error> {
+        let mut bytes = vec![0; GUESS_LEN];
+        let read = file.read_full_at(&mut bytes, offset).map_err(Error::io("read", path))?;
+        bytes.truncate(read);
+        let header = FrameHeader::decode(&bytes, seed, offset).map_err(Error::bytes(path, offset))?;
+        let len = header.frame_len();
+        let there = file.len().map_err(Error::io("look at", path))?.saturating_sub(offset);
+        if there < len {
+            let source = annals_wire::Error::Truncated { what: "frame", needed: len, available: there };
+            return Err(Error::bytes(path, offset)(source));
+        }
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        bytes.resize(len, 0);
+        if let Some(rest) = bytes.get_mut(read..).filter(|rest| !rest.is_empty()) {
+            file.read_exact_at(rest, offset + read as u64).map_err(Error::io("read", path))?;
+        }
+        Frame::decode(&bytes, seed, offset).map_err(Error::bytes(path, offset))?;
+        Ok(Self { bytes: Bytes::Copied(bytes.into()), offset })
+    }
+
+    /// Where the frame lies in its segment.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The frame's bytes, padding included.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        match &self.bytes {
+            Bytes::Mapped(region, range) => region.get(range.clone()).unwrap_or_default(),
+            Bytes::Copied(bytes) => bytes,
+        }
+    }
+
+    /// The frame. Its checksums passed when it was read and are not looked at again.
+    #[must_use]
+    pub fn frame(&self) -> Frame<'_> {
+        Frame::of_checked(self.as_bytes()).expect("checked when it was read")
+    }
+}
+
+const _: () = assert!(GUESS_LEN > FRAME_HEADER_LEN + STAMP_LEN_MAX);

@@ -1,0 +1,61 @@
+//! The frontier's file: how far others may read, rewritten in place and never synced.
+//!
+//! Invariant: it is no evidence. A reader believes it only while the writer that wrote it holds the lock.
+
+use std::{io, sync::Arc};
+
+use annals_wire::{FRONTIER_LEN, Frontier};
+
+use crate::{Access, Directory, Error, File, name};
+
+/// A reader that meets a writer between two halves of a write looks again this often.
+const ATTEMPTS: usize = 100;
+
+/// The frontier, open for writing.
+#[derive(Debug)]
+pub struct FrontierFile(Arc<dyn File>);
+
+impl FrontierFile {
+    /// Opens the frontier's file, making it where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn open(directory: &dyn Directory) -> Result<Self, Error> {
+        let path = directory.path().join(name::FRONTIER);
+        let file = match directory.open(name::FRONTIER, Access::Write) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => directory.create(name::FRONTIER),
+            opened => opened,
+        };
+        file.map(Self).map_err(Error::io("open", path))
+    }
+
+    /// Lets others read as far as `frontier` says. Where that fails, they go on seeing what they saw.
+    pub fn publish(&self, frontier: &Frontier) {
+        if let Err(error) = self.0.write_all_at(&frontier.encode(), 0) {
+            tracing::warn!(%error, "readers in other processes do not see what was appended");
+        }
+    }
+}
+
+/// The frontier that the writer with `epoch` published; `None` where it has not published any yet.
+///
+/// # Errors
+/// [`Error::Io`], or [`Error::Newer`].
+pub fn read_frontier(directory: &dyn Directory, epoch: u64) -> Result<Option<Frontier>, Error> {
+    let path = directory.path().join(name::FRONTIER);
+    let file = match directory.open(name::FRONTIER, Access::Read) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io("open", path)(error)),
+    };
+    for _ in 0..ATTEMPTS {
+        let mut bytes = [0; FRONTIER_LEN];
+        let read = file.read_full_at(&mut bytes, 0).map_err(Error::io("read", &path))?;
+        match Frontier::decode(bytes.get(..read).unwrap_or_default()) {
+            Ok(frontier) => return Ok(Some(frontier).filter(|frontier| frontier.epoch == epoch)),
+            Err(source) if source.is_newer_version() => return Err(Error::Newer { path, source }),
+            Err(_) => {}
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,86 @@
+//! The writer's lock: one process writes a log, and its lock file says which.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{Access, Directory, Error, Lock, name};
+
+const LOCK_LEN_MAX: u64 = 4096;
+const RETRY: Duration = Duration::from_millis(5);
+/// Readers take a shared lock for an instant to see whether a writer lives; waiting this long outlasts them.
+const READERS: Duration = Duration::from_millis(50);
+
+/// A log's lock, held.
+#[derive(Debug)]
+pub struct WriterLock {
+    epoch: u64,
+    _lock: Lock,
+    manifest: Option<Lock>,
+}
+
+impl WriterLock {
+    /// Takes the lock, waiting up to `timeout`, and writes this process and `epoch` into it.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] naming the holder where the time passed; [`Error::Io`] where locking or writing fails.
+    pub fn acquire(directory: &dyn Directory, timeout: Duration, epoch: u64) -> Result<Self, Error> {
+        let path = directory.path().join(name::LOCK);
+        let deadline = Instant::now() + timeout.max(READERS);
+        let lock = loop {
+            if let Some(lock) = directory.lock(name::LOCK).map_err(Error::io("lock", &path))? {
+                break lock;
+            }
+            if Instant::now() >= deadline {
+                return Err(Error::Locked { path, holder: holder(directory) });
+            }
+            thread::sleep(RETRY);
+        };
+        let text = format!("pid {}\nepoch {epoch:016x}\n", std::process::id());
+        lock.file().set_len(0).map_err(Error::io("truncate", &path))?;
+        lock.file().write_all_at(text.as_bytes(), 0).map_err(Error::io("write", &path))?;
+        Ok(Self { epoch, _lock: lock, manifest: None })
+    }
+
+    /// Takes the lock on the manifest too, where there is one: whoever removes the lock file of a live writer
+    /// does not get past it. Not on systems where a locked file cannot be read by others.
+    pub(crate) fn bind(&mut self, directory: &dyn Directory) -> Result<(), Error> {
+        if !cfg!(unix) || self.manifest.is_some() {
+            return Ok(());
+        }
+        let path = directory.path().join(name::MANIFEST);
+        let Some(lock) = directory.lock(name::MANIFEST).map_err(Error::io("lock", &path))? else {
+            let holder = format!("the lock file was replaced under it; it says {}", holder(directory));
+            return Err(Error::Locked { path, holder });
+        };
+        self.manifest = Some(lock);
+        Ok(())
+    }
+
+    /// The random number of this writer's life.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+}
+
+/// The epoch of the writer that holds the log now; `None` where no writer lives.
+///
+/// # Errors
+/// [`Error::Io`] where that could not be found out.
+pub fn live_epoch(directory: &dyn Directory) -> Result<Option<u64>, Error> {
+    let path = directory.path().join(name::LOCK);
+    if !directory.is_locked(name::LOCK).map_err(Error::io("look at the lock of", &path))? {
+        return Ok(None);
+    }
+    let text = holder(directory);
+    let epoch = text.split_once("epoch ").and_then(|(_, epoch)| u64::from_str_radix(epoch.trim(), 16).ok());
+    Ok(Some(epoch.unwrap_or_default()))
+}
+
+fn holder(directory: &dyn Directory) -> String {
+    let bytes = directory.open(name::LOCK, Access::Read).and_then(|file| file.read_all(LOCK_LEN_MAX));
+    let text = bytes.map(|bytes| String::from_utf8_lossy(&bytes).trim().replace('\n', ", "));
+    text.unwrap_or_else(|error| format!("unknown, its name cannot be read: {error}"))
+}

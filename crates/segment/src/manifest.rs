@@ -1,0 +1,136 @@
+//! The manifest's file: two slots, written in turn, each write synced before it counts.
+//!
+//! Invariant: the slot that is not being written is whole. A manifest is created under a temporary name and
+//! renamed when both of its slots are durable, so there is none or a whole one.
+
+use std::{path::PathBuf, sync::Arc};
+
+use annals_wire::{MANIFEST_SLOT_LEN, Manifest, SegmentId, StoreId};
+
+use crate::{Access, Directory, Error, File, name};
+
+/// What was found of a manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FoundManifest {
+    /// The newer whole slot.
+    pub manifest: Manifest,
+    /// What is wrong with the other slot, with its offset, where it is not whole.
+    pub damaged_slot: Option<(u64, annals_wire::Error)>,
+}
+
+/// The manifest, open for writing.
+#[derive(Debug)]
+pub(crate) struct ManifestFile {
+    file: Arc<dyn File>,
+    path: PathBuf,
+    current: Manifest,
+}
+
+/// Reads the manifest; `None` where there is none.
+///
+/// # Errors
+/// [`Error::ManifestLost`] where neither slot is whole, [`Error::Newer`], or [`Error::Io`].
+pub(crate) fn find(directory: &dyn Directory) -> Result<Option<FoundManifest>, Error> {
+    let path = directory.path().join(name::MANIFEST);
+    let file = match directory.open(name::MANIFEST, Access::Read) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io("open", path)(error)),
+    };
+    let mut bytes = [0; 2 * MANIFEST_SLOT_LEN];
+    let len = file.read_full_at(&mut bytes, 0).map_err(Error::io("read", &path))?;
+    let bytes = bytes.get(..len).unwrap_or_default();
+    let slots = [0, MANIFEST_SLOT_LEN].map(|start| decode_slot(bytes, start));
+    match slots {
+        [Err(first), Err(_)] => {
+            Err(Error::ManifestLost { path, why: format!("has no whole slot ({first})") })
+        }
+        [Ok(one), Ok(other)] => {
+            let manifest = if one.counter > other.counter { one } else { other };
+            Ok(Some(FoundManifest { manifest, damaged_slot: None }))
+        }
+        [Ok(manifest), Err(error)] => whole_slot(path, manifest, MANIFEST_SLOT_LEN as u64, error),
+        [Err(error), Ok(manifest)] => whole_slot(path, manifest, 0, error),
+    }
+}
+
+fn decode_slot(bytes: &[u8], start: usize) -> Result<Manifest, annals_wire::Error> {
+    let manifest = Manifest::decode(bytes.get(start..).unwrap_or_default())?;
+    if manifest.slot_offset() == start as u64 {
+        Ok(manifest)
+    } else {
+        Err(annals_wire::Error::Invalid { what: "manifest slot", why: "it belongs into the other slot" })
+    }
+}
+
+fn whole_slot(
+    path: PathBuf,
+    manifest: Manifest,
+    offset: u64,
+    error: annals_wire::Error,
+) -> Result<Option<FoundManifest>, Error> {
+    if error.is_newer_version() {
+        return Err(Error::Newer { path, source: error });
+    }
+    Ok(Some(FoundManifest { manifest, damaged_slot: Some((offset, error)) }))
+}
+
+impl ManifestFile {
+    /// Creates the manifest of a log that has no segment yet, durably.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; there is then no manifest, or a whole one.
+    pub(crate) fn create(directory: &dyn Directory, store: StoreId) -> Result<Self, Error> {
+        let temporary = format!("{}{}", name::MANIFEST, name::TEMPORARY_SUFFIX);
+        let path = directory.path().join(&temporary);
+        let manifest = |counter| Manifest {
+            counter,
+            store,
+            oldest: SegmentId(1),
+            newest: SegmentId(0),
+            clean: None,
+            replaced: Vec::new(),
+        };
+        let file = directory.create(&temporary).map_err(Error::io("create", &path))?;
+        for counter in [0, 1] {
+            let slot = manifest(counter);
+            file.write_all_at(&slot.encode(), slot.slot_offset()).map_err(Error::io("write", &path))?;
+        }
+        file.sync_data().map_err(Error::io("sync", &path))?;
+        directory.rename(&temporary, name::MANIFEST).map_err(Error::io("rename", &path))?;
+        directory.sync().map_err(Error::io("sync", directory.path()))?;
+        Ok(Self { file, path: directory.path().join(name::MANIFEST), current: manifest(1) })
+    }
+
+    /// Opens the manifest that was found, for writing.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(crate) fn open(directory: &dyn Directory, found: Manifest) -> Result<Self, Error> {
+        let path = directory.path().join(name::MANIFEST);
+        let file = directory.open(name::MANIFEST, Access::Write).map_err(Error::io("open", &path))?;
+        Ok(Self { file, path, current: found })
+    }
+
+    /// What the manifest says.
+    #[must_use]
+    pub(crate) fn current(&self) -> &Manifest {
+        &self.current
+    }
+
+    /// Replaces what the manifest says, durably. The counter is the file's own business.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; what stands in the file is then the old or the new.
+    pub(crate) fn write(&mut self, manifest: Manifest) -> Result<(), Error> {
+        let counter = self.current.counter.checked_add(1);
+        let counter = counter.ok_or(Error::Exhausted { what: "the manifest's counter" })?;
+        let manifest = Manifest { counter, ..manifest };
+        let bytes = manifest.encode();
+        self.file.write_all_at(&bytes, manifest.slot_offset()).map_err(Error::io("write", &self.path))?;
+        self.file.sync_data().map_err(Error::io("sync", &self.path))?;
+        self.current = manifest;
+        Ok(())
+    }
+}

@@ -1,0 +1,110 @@
+//! The names of a log's files.
+//!
+//! Invariant: a segment has exactly one name. What merely looks like one is refused, not ignored: it may be a
+//! segment that somebody renamed.
+
+use std::ffi::OsStr;
+
+use annals_wire::{Generation, SegmentId};
+
+/// The manifest's name.
+pub const MANIFEST: &str = "MANIFEST";
+/// The lock's name.
+pub const LOCK: &str = "LOCK";
+/// The frontier's name.
+pub const FRONTIER: &str = "FRONTIER";
+/// The checkpoint's name.
+pub const CHECKPOINT: &str = "CHECKPOINT";
+/// What the name of an unfinished replacement ends with.
+pub const TEMPORARY_SUFFIX: &str = ".tmp";
+
+const SEGMENT_SUFFIX: &str = ".seg";
+
+/// What a name says that its file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FileRole {
+    /// One of the fixed names.
+    Fixed,
+    /// A segment.
+    Segment(SegmentId, Generation),
+    /// The bytes that were cut off a torn segment.
+    Torn,
+    /// An unfinished replacement.
+    Temporary,
+    /// Almost a segment's name.
+    Ambiguous,
+    /// Nothing of the log's.
+    Foreign,
+}
+
+/// The name of a segment's file.
+#[must_use]
+pub fn segment_name(id: SegmentId, generation: Generation) -> String {
+    match generation {
+        Generation(0) => format!("{:06}{SEGMENT_SUFFIX}", id.0),
+        Generation(generation) => format!("{:06}-{generation}{SEGMENT_SUFFIX}", id.0),
+    }
+}
+
+/// The name of the file for the bytes cut off a torn segment at `offset`.
+#[must_use]
+pub(crate) fn torn_name(segment: &str, offset: u64) -> String {
+    format!("{segment}.torn-{offset}")
+}
+
+/// What `name` says that its file is.
+#[must_use]
+pub(crate) fn role(name: &OsStr) -> FileRole {
+    let Some(name) = name.to_str() else { return FileRole::Foreign };
+    if [MANIFEST, LOCK, FRONTIER, CHECKPOINT].contains(&name) {
+        return FileRole::Fixed;
+    }
+    if name.ends_with(TEMPORARY_SUFFIX) {
+        return FileRole::Temporary;
+    }
+    if let Some((segment, offset)) = name.split_once(".torn-") {
+        let torn = offset.parse().is_ok_and(|offset: u64| torn_name(segment, offset) == name);
+        return if torn && segment_role(segment).is_some() { FileRole::Torn } else { FileRole::Foreign };
+    }
+    segment_role(name).unwrap_or(FileRole::Foreign)
+}
+
+fn segment_role(name: &str) -> Option<FileRole> {
+    let lower = name.to_ascii_lowercase();
+    let stem = lower.strip_suffix(SEGMENT_SUFFIX)?;
+    if !stem.starts_with(|first: char| first.is_ascii_digit())
+        || !stem.chars().all(|character| character.is_ascii_digit() || "-+ ()".contains(character))
+    {
+        return None;
+    }
+    let (id, generation) = stem.split_once('-').unwrap_or((stem, "0"));
+    let numbers = id.parse().ok().zip(generation.parse().ok());
+    let exact = numbers
+        .map(|(id, generation)| (SegmentId(id), Generation(generation)))
+        .filter(|(id, generation)| id.0 > 0 && segment_name(*id, *generation) == name);
+    Some(exact.map_or(FileRole::Ambiguous, |(id, generation)| FileRole::Segment(id, generation)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_say_what_files_are() {
+        for id in [1, 999_999, 1_000_000, u64::MAX] {
+            for generation in [0, 1, u32::MAX] {
+                let (id, generation) = (SegmentId(id), Generation(generation));
+                assert_eq!(role(segment_name(id, generation).as_ref()), FileRole::Segment(id, generation));
+            }
+        }
+        for name in ["1.seg", "000000.seg", "0000001.seg", "000001-0.seg", "000001.SEG", "000001 (1).seg"] {
+            assert_eq!(role(name.as_ref()), FileRole::Ambiguous, "{name}");
+        }
+        for name in ["foo.seg.bak", ".DS_Store", "000001.seg.torn-x", "foo.seg", "seg"] {
+            assert_eq!(role(name.as_ref()), FileRole::Foreign, "{name}");
+        }
+        assert_eq!(role(torn_name("000001.seg", 512).as_ref()), FileRole::Torn);
+        assert_eq!(role("CHECKPOINT.tmp".as_ref()), FileRole::Temporary);
+        assert_eq!(role("LOCK".as_ref()), FileRole::Fixed);
+    }
+}
