@@ -1,13 +1,54 @@
-//! Any bytes as a segment file, scanned from its header to its end.
+//! Any bytes as a segment, walked frame by frame from its header, as a scan walks it.
 //!
-//! Must hold: no panic; the scan ends and never yields the same offset twice; it says of every byte whether it
-//! belongs to a frame, to the torn tail or to damage; what it yields lies within the file.
+//! Must hold: no panic; the walk ends, and what it shows lies within the bytes; fewer bytes show a part of the
+//! same frames from the first on. All is tried twice: with the checksums as they are, and with each frame's set
+//! right when the walk comes to it.
 
 #![no_main]
 
+use annals_wire::{Chain, Frame, SEGMENT_HEADER_LEN, SegmentHeader};
 use libfuzzer_sys::fuzz_target;
 
+#[expect(dead_code, reason = "other targets use the rest")]
+#[path = "../../crates/wire/tests/it/reading.rs"]
+mod reading;
+#[expect(dead_code, reason = "other targets use the rest")]
+#[path = "../../crates/wire/tests/it/resealed.rs"]
+mod resealed;
+
 fuzz_target!(|data: &[u8]| {
-    // annals_segment: a segment with these bytes in a MemoryDirectory, scanned.
-    let _ = data;
+    let frames = walk(data);
+    assert!(frames.starts_with(&walk(&data[..data.len() / 2])));
+    let mut bytes = data.to_vec();
+    if let Some(header) = bytes.get_mut(..SEGMENT_HEADER_LEN) {
+        resealed::reseal_end(header);
+        reseal_frames(&mut bytes);
+        walk(&bytes);
+    }
 });
+
+/// The offsets behind the segment's frames, with the chain there.
+fn walk(bytes: &[u8]) -> Vec<(usize, Chain)> {
+    let Ok(header) = SegmentHeader::decode(bytes) else { return vec![] };
+    assert_eq!(header.encode()[..], bytes[..SEGMENT_HEADER_LEN]);
+    let (mut offset, mut chain, mut places) = (SEGMENT_HEADER_LEN, Chain::default(), Vec::new());
+    while let Ok(frame) = Frame::decode(&bytes[offset..], header.seed(), offset as u64) {
+        let _ = reading::read_frame(&frame);
+        offset += usize::try_from(frame.header.frame_len()).expect("it lies in the bytes");
+        chain = chain.then(frame.header.header_crc);
+        assert!(offset <= bytes.len());
+        places.push((offset, chain));
+    }
+    places
+}
+
+fn reseal_frames(bytes: &mut [u8]) {
+    let Ok(header) = SegmentHeader::decode(bytes) else { return };
+    let mut offset = SEGMENT_HEADER_LEN;
+    loop {
+        let place = u32::try_from(offset).expect("an input has less than 4 GiB");
+        resealed::reseal_frame(&mut bytes[offset..], header.salt.0, header.id.0, place);
+        let Ok(frame) = Frame::decode(&bytes[offset..], header.seed(), offset as u64) else { return };
+        offset += usize::try_from(frame.header.frame_len()).expect("it lies in the bytes");
+    }
+}

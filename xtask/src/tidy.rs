@@ -42,7 +42,7 @@ const LAYERS: &[Layer] = &[
             "getrandom",
             "memmap2",
             "rmp-serde",
-            "rustix",
+            "libc",
             "serde",
             "thiserror",
             "tracing",

@@ -12,7 +12,7 @@ use annals_wire::{
 };
 use hashbrown::HashMap;
 
-use crate::{Error, Index, Rows, StreamView, Term, catalogue::Catalogue, interner::RowsByText};
+use crate::{Error, Index, Rows, StreamView, Term, catalogue::Catalogue, ids::Ids, interner::RowsByText};
 
 /// What the index has to know of an event, beside its tags.
 #[derive(Debug, Clone, Copy)]
@@ -62,7 +62,7 @@ pub struct ActiveIndex {
     first_sequence: Sequence,
     /// [`Row::stream`] is the place in the catalogue.
     rows: Vec<Row>,
-    ids: HashMap<EventId, u32>,
+    ids: Ids,
     catalogue: Catalogue,
     kinds: BTreeMap<Kind, Vec<u32>>,
     tags: RowsByText,
@@ -79,7 +79,7 @@ impl ActiveIndex {
         Self {
             first_sequence,
             rows: Vec::new(),
-            ids: HashMap::new(),
+            ids: Ids::default(),
             catalogue: Catalogue::default(),
             kinds: BTreeMap::new(),
             tags: RowsByText::default(),
@@ -99,7 +99,7 @@ impl ActiveIndex {
             Some(stream) => stream.last_revision().next() == Some(entry.revision),
             None => entry.revision != Revision(0),
         };
-        continues && self.accepts_offset(entry.offset) && !self.ids.contains_key(&entry.id)
+        continues && self.accepts_offset(entry.offset) && self.ids.find(entry.id).is_none()
     }
 
     /// Whether a frame at `offset`, an event's or a control record's, can come next.
@@ -116,8 +116,7 @@ impl ActiveIndex {
         self.advance(entry.offset);
         assert!(self.rows.len() < ROW_COUNT_MAX, "a segment has fewer events");
         let row = self.row_count();
-        let known = self.ids.insert(entry.id, row);
-        assert_eq!(known, None, "an id is given once");
+        self.ids.push(entry.id);
         let stream = self.catalogue.insert(entry, row);
         self.kinds.entry(entry.kind).or_default().push(row);
         let correlation = entry.correlation.filter(|correlation| *correlation != entry.id);
@@ -143,7 +142,7 @@ impl ActiveIndex {
         self.controls.push(offset);
     }
 
-    /// The places of all streams, in order of their keys: the order that they have in a [`crate::SealedIndex`].
+    /// The places of all streams, in order of their keys, which is the order of a [`crate::SealedIndex`].
     #[must_use]
     pub fn sorted_streams(&self) -> Vec<u32> {
         self.catalogue.sorted()
@@ -169,7 +168,7 @@ impl Index for ActiveIndex {
     }
 
     fn find_id(&self, id: EventId) -> Result<Option<u32>, Error> {
-        Ok(self.ids.get(&id).copied())
+        Ok(self.ids.find(id))
     }
 
     fn find_stream(&self, key: StreamKey<'_>) -> Result<Option<StreamView<'_>>, Error> {
@@ -209,4 +208,64 @@ impl Index for ActiveIndex {
 
 fn rows(found: Option<&Vec<u32>>) -> Rows<'_> {
     Rows::from(found.map_or(&[][..], Vec::as_slice))
+}
+
+#[cfg(test)]
+mod tests {
+    use annals_wire::Lane;
+
+    use super::*;
+
+    fn entry(number: u8, offset: u32, revision: u64) -> Entry<'static> {
+        Entry {
+            offset,
+            id: EventId([number; 16]),
+            correlation: None,
+            causation: None,
+            stream: StreamKey { scope: "s", entity: "e", lane: Lane(0) },
+            kind: Kind::new(0x1000).unwrap(),
+            revision: Revision(revision),
+            fork_depth: Depth(0),
+            hash: Digest([number; 32]),
+        }
+    }
+
+    #[test]
+    fn what_cannot_come_next_is_not_accepted() {
+        let mut index = ActiveIndex::new(Sequence(1));
+        assert!(!index.accepts(&entry(1, 512, 0)), "no revision");
+        assert!(index.accepts(&entry(1, 512, 4)), "a stream may have begun before");
+        index.insert(&entry(1, 512, 4), []);
+        index.insert_control(600);
+        assert!(index.accepts(&entry(2, 608, 5)));
+        assert!(!index.accepts(&entry(2, 608, 4)) && !index.accepts(&entry(2, 608, 6)), "a gap");
+        assert!(!index.accepts(&entry(1, 608, 5)), "an id that is known");
+        assert!(!index.accepts(&entry(2, 600, 5)) && !index.accepts(&entry(2, 609, 5)), "an offset");
+    }
+
+    #[test]
+    #[should_panic(expected = "the revision continues its stream")]
+    fn a_gap_in_a_stream_is_a_mistake() {
+        let mut index = ActiveIndex::new(Sequence(1));
+        index.insert(&entry(1, 512, 1), []);
+        index.insert(&entry(2, 520, 3), []);
+    }
+
+    #[test]
+    #[should_panic(expected = "frames come in order")]
+    fn an_offset_that_does_not_grow_is_a_mistake() {
+        let mut index = ActiveIndex::new(Sequence(1));
+        index.insert(&entry(1, 512, 1), []);
+        index.insert_control(512);
+    }
+
+    #[test]
+    fn a_correlation_with_itself_is_none() {
+        let mut index = ActiveIndex::new(Sequence(1));
+        let own = EventId([1; 16]);
+        index.insert(&Entry { correlation: Some(own), ..entry(1, 512, 1) }, ["t", "t"]);
+        assert!(index.rows_of(&Term::Correlation(own)).unwrap().is_empty());
+        assert_eq!(index.row(0).unwrap().map(|row| row.is_root), Some(true));
+        assert_eq!(index.rows_of(&Term::Tag("t")).unwrap().len(), 1);
+    }
 }

@@ -3,31 +3,35 @@
 //! Invariant: a stream's rows hold consecutive revisions, so its last one follows from the first and their
 //! number. Places count up from 0 in order of first appearance.
 
+use std::hash::BuildHasher;
+
 use annals_wire::{Depth, Digest, Lane, Revision, StreamKey};
-use hashbrown::{HashMap, hash_map};
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use crate::{
     Entry, Rows, StreamView,
     index::last_revision,
-    interner::{Interner, RowsByText, Symbol},
+    interner::{Arena, RowsByText, Span, Symbol},
 };
 
 /// The streams, with the scopes and entities that they are made of.
 #[derive(Debug, Default)]
 pub(crate) struct Catalogue {
     scopes: RowsByText,
-    entities: Interner,
+    entities: Arena,
     /// By place.
     streams: Vec<Stream>,
-    places: HashMap<(Symbol, Symbol, Lane), u32>,
+    /// By key. The look-up compares with the stream itself, so that an entity needs none of its own.
+    places: HashTable<u32>,
+    hasher: DefaultHashBuilder,
     /// The places of each coordinate's streams beside its trunk, which most coordinates do not have.
-    branches: HashMap<(Symbol, Symbol), Vec<u32>>,
+    branches: HashMap<Symbol, HashMap<String, Vec<u32>>>,
 }
 
 #[derive(Debug)]
 struct Stream {
     scope: Symbol,
-    entity: Symbol,
+    entity: Span,
     lane: Lane,
     first_revision: Revision,
     fork_depth: Depth,
@@ -39,27 +43,52 @@ impl Catalogue {
     /// Takes in the event at `row` and returns the place of its stream.
     pub(crate) fn insert(&mut self, entry: &Entry<'_>, row: u32) -> u32 {
         let scope = self.scopes.insert(entry.stream.scope, row);
-        let entity = self.entities.intern(entry.stream.entity);
-        match self.places.entry((scope, entity, entry.stream.lane)) {
-            hash_map::Entry::Occupied(found) => {
-                let stream = self.streams.get_mut(*found.get() as usize).expect("a stream at each place");
-                let last = last_revision(stream.first_revision, stream.rows.len());
-                assert_eq!(Some(entry.revision), last.next(), "the revision continues its stream");
-                stream.head = entry.hash;
-                stream.rows.push(row);
-                *found.get()
-            }
-            hash_map::Entry::Vacant(vacant) => {
-                assert_ne!(entry.revision, Revision(0), "revisions count from 1");
-                let place = u32::try_from(self.streams.len()).expect("no more streams than rows");
-                vacant.insert(place);
-                if entry.stream.lane != Lane(0) {
-                    self.branches.entry((scope, entity)).or_default().push(place);
-                }
-                self.streams.push(Stream::new(entry, scope, entity, row));
-                place
-            }
+        let hash = hash(&self.hasher, scope, entry.stream.entity, entry.stream.lane);
+        let Some(place) = self.place(hash, scope, entry.stream) else {
+            return self.insert_stream(hash, scope, entry, row);
+        };
+        let stream = self.streams.get_mut(place as usize).expect("a stream at each place");
+        let last = last_revision(stream.first_revision, stream.rows.len());
+        assert_eq!(Some(entry.revision), last.next(), "the revision continues its stream");
+        stream.head = entry.hash;
+        stream.rows.push(row);
+        place
+    }
+
+    fn insert_stream(&mut self, hash: u64, scope: Symbol, entry: &Entry<'_>, row: u32) -> u32 {
+        assert_ne!(entry.revision, Revision(0), "revisions count from 1");
+        let place = u32::try_from(self.streams.len()).expect("no more streams than rows");
+        let StreamKey { entity, lane, .. } = entry.stream;
+        if lane != Lane(0) {
+            let branches = self.branches.entry(scope).or_default();
+            branches.entry_ref(entity).or_default().push(place);
         }
+        self.streams.push(Stream {
+            scope,
+            entity: self.entities.push(entity),
+            lane,
+            first_revision: entry.revision,
+            fork_depth: entry.fork_depth,
+            head: entry.hash,
+            rows: vec![row],
+        });
+        let Self { entities, streams, places, hasher, .. } = self;
+        places.insert_unique(hash, place, |place| {
+            let stream = streams.get(*place as usize).expect("a stream at each place");
+            self::hash(hasher, stream.scope, entities.text(stream.entity), stream.lane)
+        });
+        place
+    }
+
+    /// The place of the stream `key`, whose scope is `scope` and whose hash is `hash`.
+    fn place(&self, hash: u64, scope: Symbol, key: StreamKey<'_>) -> Option<u32> {
+        let is_key = |place: &u32| {
+            self.streams.get(*place as usize).is_some_and(|stream| {
+                (stream.scope, stream.lane) == (scope, key.lane)
+                    && self.entities.text(stream.entity) == key.entity
+            })
+        };
+        self.places.find(hash, is_key).copied()
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -67,16 +96,15 @@ impl Catalogue {
     }
 
     pub(crate) fn find(&self, key: StreamKey<'_>) -> Option<u32> {
-        let (scope, entity) = self.find_coordinate(key.scope, key.entity)?;
-        self.places.get(&(scope, entity, key.lane)).copied()
+        let scope = self.scopes.find(key.scope)?;
+        self.place(hash(&self.hasher, scope, key.entity, key.lane), scope, key)
     }
 
     /// The places of a coordinate's streams, in order of their lanes.
     pub(crate) fn lanes(&self, scope: &str, entity: &str) -> Vec<u32> {
-        let Some((scope, entity)) = self.find_coordinate(scope, entity) else { return Vec::new() };
-        let trunk = self.places.get(&(scope, entity, Lane(0)));
-        let branches = self.branches.get(&(scope, entity)).into_iter().flatten();
-        let mut places: Vec<u32> = trunk.into_iter().chain(branches).copied().collect();
+        let trunk = self.find(StreamKey { scope, entity, lane: Lane(0) });
+        let branches = self.scopes.find(scope).and_then(|scope| self.branches.get(&scope)?.get(entity));
+        let mut places: Vec<u32> = trunk.into_iter().chain(branches.into_iter().flatten().copied()).collect();
         places.sort_unstable_by_key(|place| self.streams.get(*place as usize).map(|stream| stream.lane));
         places
     }
@@ -115,22 +143,8 @@ impl Catalogue {
         let (scope, entity) = (self.scopes.text(stream.scope), self.entities.text(stream.entity));
         StreamKey { scope, entity, lane: stream.lane }
     }
-
-    fn find_coordinate(&self, scope: &str, entity: &str) -> Option<(Symbol, Symbol)> {
-        Some((self.scopes.find(scope)?, self.entities.find(entity)?))
-    }
 }
 
-impl Stream {
-    fn new(entry: &Entry<'_>, scope: Symbol, entity: Symbol, row: u32) -> Self {
-        Self {
-            scope,
-            entity,
-            lane: entry.stream.lane,
-            first_revision: entry.revision,
-            fork_depth: entry.fork_depth,
-            head: entry.hash,
-            rows: vec![row],
-        }
-    }
+fn hash(hasher: &DefaultHashBuilder, scope: Symbol, entity: &str, lane: Lane) -> u64 {
+    hasher.hash_one((scope, entity, lane))
 }

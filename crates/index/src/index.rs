@@ -114,5 +114,5 @@ impl StreamView<'_> {
 
 /// The revision of the last of `count` events, of which there is at least one.
 pub(crate) fn last_revision(first: Revision, count: usize) -> Revision {
-    Revision(first.0.saturating_add(count as u64).saturating_sub(1))
+    Revision(first.0.saturating_add((count as u64).saturating_sub(1)))
 }

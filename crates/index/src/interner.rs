@@ -3,7 +3,7 @@
 //! Invariant: symbols count up from 0 in order of first appearance, so that a vector can be indexed by them.
 //! They mean nothing outside of the interner that gave them, and nothing writes them anywhere.
 
-use std::{hash::BuildHasher, ops::Range};
+use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
@@ -11,12 +11,37 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Symbol(u32);
 
-/// Strings one behind the other in one allocation, found by hash.
+/// Strings one behind the other in one allocation.
+#[derive(Debug, Default)]
+pub(crate) struct Arena(String);
+
+/// The place of a string in its [`Arena`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Arena {
+    pub(crate) fn push(&mut self, text: &str) -> Span {
+        let end = |arena: &String| u32::try_from(arena.len()).expect("a segment has under 4 GiB");
+        let start = end(&self.0);
+        self.0.push_str(text);
+        Span { start, end: end(&self.0) }
+    }
+
+    /// The string at a span of this arena.
+    pub(crate) fn text(&self, span: Span) -> &str {
+        self.0.get(span.start as usize..span.end as usize).expect("a span of this arena")
+    }
+}
+
+/// Strings, each kept once and found by hash.
 #[derive(Debug, Default)]
 pub(crate) struct Interner {
-    arena: String,
-    /// Where each string ends in the arena; it begins where the one before it ends.
-    ends: Vec<usize>,
+    arena: Arena,
+    /// By symbol.
+    spans: Vec<Span>,
     symbols: HashTable<Symbol>,
     hasher: DefaultHashBuilder,
 }
@@ -25,35 +50,30 @@ impl Interner {
     /// The symbol of `text`, new where it was never seen.
     pub(crate) fn intern(&mut self, text: &str) -> Symbol {
         let hash = self.hasher.hash_one(text);
-        let Self { arena, ends, symbols, hasher } = self;
-        if let Some(symbol) = symbols.find(hash, |symbol| resolve(arena, ends, *symbol) == text) {
+        let Self { arena, spans, symbols, hasher } = self;
+        if let Some(symbol) = symbols.find(hash, |symbol| resolve(arena, spans, *symbol) == text) {
             return *symbol;
         }
-        let symbol = Symbol(u32::try_from(ends.len()).expect("a segment has under 4 Gi strings"));
-        arena.push_str(text);
-        ends.push(arena.len());
-        symbols.insert_unique(hash, symbol, |symbol| hasher.hash_one(resolve(arena, ends, *symbol)));
+        let symbol = Symbol(u32::try_from(spans.len()).expect("a segment has under 4 Gi strings"));
+        spans.push(arena.push(text));
+        symbols.insert_unique(hash, symbol, |symbol| hasher.hash_one(resolve(arena, spans, *symbol)));
         symbol
     }
 
     /// The symbol of `text`, where it was seen.
     pub(crate) fn find(&self, text: &str) -> Option<Symbol> {
         let hash = self.hasher.hash_one(text);
-        let is_text = |symbol: &Symbol| resolve(&self.arena, &self.ends, *symbol) == text;
-        self.symbols.find(hash, is_text).copied()
+        self.symbols.find(hash, |symbol| self.text(*symbol) == text).copied()
     }
 
     /// The string behind a symbol of this interner.
     pub(crate) fn text(&self, symbol: Symbol) -> &str {
-        resolve(&self.arena, &self.ends, symbol)
+        resolve(&self.arena, &self.spans, symbol)
     }
 }
 
-fn resolve<'a>(arena: &'a str, ends: &[usize], symbol: Symbol) -> &'a str {
-    let place = symbol.0 as usize;
-    let start = place.checked_sub(1).and_then(|before| ends.get(before)).map_or(0, |end| *end);
-    let range: Option<Range<usize>> = ends.get(place).map(|end| start..*end);
-    range.and_then(|range| arena.get(range)).expect("a symbol of this interner")
+fn resolve<'a>(arena: &'a Arena, spans: &[Span], symbol: Symbol) -> &'a str {
+    arena.text(*spans.get(symbol.0 as usize).expect("a symbol of this interner"))
 }
 
 /// Strings, and the rows that each appears in.
@@ -111,7 +131,7 @@ mod tests {
         let mut interner = Interner::default();
         let symbols: Vec<Symbol> = ["a", "", "bé", "a", "ab", ""].map(|text| interner.intern(text)).into();
         assert_eq!(symbols, [0, 1, 2, 0, 3, 1].map(Symbol));
-        assert_eq!(interner.arena, "abéab");
+        assert_eq!(interner.arena.0, "abéab");
         assert_eq!(interner.text(symbols[2]), "bé");
         assert_eq!(interner.find("ab"), Some(Symbol(3)));
         assert_eq!(interner.find("b"), None);

@@ -17,6 +17,7 @@ mod rows;
 
 mod active;
 mod catalogue;
+mod ids;
 mod interner;
 mod sealed;
 

@@ -15,7 +15,7 @@ pub struct Rows<'a>(Source<'a>);
 enum Source<'a> {
     Slice(&'a [u32]),
     Postings(Postings<'a>),
-    Span { first: u32, count: u32 },
+    Range { first: u32, count: u32 },
 }
 
 impl<'a> From<&'a [u32]> for Rows<'a> {
@@ -32,8 +32,8 @@ impl<'a> From<Postings<'a>> for Rows<'a> {
 
 impl Rows<'_> {
     /// Every row of a range.
-    pub(crate) fn span(rows: Range<u32>) -> Self {
-        Self(Source::Span { first: rows.start, count: rows.end.saturating_sub(rows.start) })
+    pub(crate) fn range(rows: Range<u32>) -> Self {
+        Self(Source::Range { first: rows.start, count: rows.end.saturating_sub(rows.start) })
     }
 
     /// How many rows there are.
@@ -42,7 +42,7 @@ impl Rows<'_> {
         match self.0 {
             Source::Slice(rows) => rows.len(),
             Source::Postings(rows) => rows.len(),
-            Source::Span { count, .. } => count as usize,
+            Source::Range { count, .. } => count as usize,
         }
     }
 
@@ -58,7 +58,7 @@ impl Rows<'_> {
         match self.0 {
             Source::Slice(rows) => rows.get(index).copied(),
             Source::Postings(rows) => rows.at(index),
-            Source::Span { first, count } => {
+            Source::Range { first, count } => {
                 u32::try_from(index).ok().filter(|index| *index < count)?.checked_add(first)
             }
         }
@@ -106,10 +106,10 @@ mod tests {
     }
 
     #[test]
-    fn a_span_holds_every_row_of_its_range() {
-        let rows = Rows::span(5..8);
+    fn a_range_holds_every_row_of_it() {
+        let rows = Rows::range(5..8);
         assert_eq!((0..4).map(|index| rows.at(index)).collect::<Vec<_>>(), [Some(5), Some(6), Some(7), None]);
         assert_eq!((rows.lower_bound(6), rows.lower_bound(9)), (1, 3));
-        assert!(Rows::span(Range { start: 8, end: 5 }).is_empty());
+        assert!(Rows::range(Range { start: 8, end: 5 }).is_empty());
     }
 }

@@ -51,5 +51,5 @@ pub use manifest::FoundManifest;
 pub use map::Region;
 pub use name::{CHECKPOINT, FRONTIER, LOCK, MANIFEST, TEMPORARY_SUFFIX, segment_name};
 pub use scan::{Position, Remains, Scan, Scanned, Stop, search};
-pub use sealed::{SealedPlace, SealedSegment};
+pub use sealed::{SealedPlace, SealedSegment, read_frame};
 pub use tail::{Outside, Tail, TornTail};

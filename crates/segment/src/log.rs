@@ -350,6 +350,16 @@ impl Log {
         Ok(sealed)
     }
 
+    /// Makes what was written durable, and nothing else: what is only staged is lost. For an owner that goes
+    /// away without closing.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Stopped`].
+    pub fn abandon(self) -> Result<(), Error> {
+        self.check()?;
+        if self.synced < self.written { self.active.sync() } else { Ok(()) }
+    }
+
     /// Makes everything durable, cuts off what was prepared and records in the manifest where the log ends.
     ///
     /// # Errors

@@ -206,6 +206,20 @@ impl SealedSegment {
     }
 }
 
+/// The frame at `offset` of the segment with `header`, sealed or not.
+///
+/// # Errors
+/// [`Error::Io`], or [`Error::Corrupt`] where no whole frame lies there.
+pub fn read_frame(
+    directory: &dyn Directory,
+    header: &SegmentHeader,
+    offset: u64,
+) -> Result<FrameBytes, Error> {
+    let name = name::segment_name(header.id, header.generation);
+    let (file, header) = open_segment(directory, &name)?;
+    FrameBytes::read(&*file, &directory.path().join(name), header.seed(), offset)
+}
+
 /// Opens the segment's file `name` for reading and checks its header.
 pub(crate) fn open_segment(
     directory: &dyn Directory,

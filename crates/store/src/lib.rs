@@ -1,1 +1,85 @@
-//! TODO
+//! Annals: an embedded, append-only, hash-chained event store in one directory.
+//!
+//! One process writes a store, any number read it. Events belong to coordinates (an entity within a scope),
+//! are appended one at a time or in atomic batches, and are acknowledged as durable as was asked for. There
+//! is no server and no async runtime.
+//!
+//! ```
+//! use annals::{Coordinate, Expected, MemoryDirectory, NewEvent, Options};
+//!
+//! # fn main() -> Result<(), annals::Error> {
+//! // `Store::open("path")` is what a program calls; tests need no disk.
+//! let store = Options::new().create(true).open_on(MemoryDirectory::new())?;
+//! let placed = store.kind("order.placed")?;
+//! let order = Coordinate::new("order:42", "shop/eu")?;
+//!
+//! let first = NewEvent::new(&order, placed, b"two chairs").expected(Expected::None);
+//! let receipt = store.append(&first)?;
+//! assert_eq!(receipt.revision.0, 1);
+//!
+//! for event in store.stream(&order) {
+//!     let event = event?;
+//!     assert_eq!(event.payload(), Some(&b"two chairs"[..]));
+//! }
+//! store.close()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! **Owns** the [`Store`]: appends and what they may demand, groups of concurrent callers, reads, what is
+//! visible, sealing and checkpoints in the background, verification.
+//!
+//! **Does not** know the terminal, decode a payload unasked, or promise what the disk under it does not keep.
+//!
+//! **Next:** [`Options`] and [`Store`]; [`NewEvent`] and [`Receipt`]; docs/architecture.md for how an append
+//! and an open go through the layers.
+
+#![forbid(unsafe_code)]
+
+mod options;
+mod store;
+
+mod event;
+mod new_event;
+
+mod clock;
+mod ids;
+mod kinds;
+
+mod open;
+mod part;
+mod view;
+
+mod append;
+mod group;
+mod turn;
+
+mod background;
+mod checkpoint;
+mod seal;
+
+mod read;
+mod streams;
+
+mod error;
+mod stats;
+mod verify;
+
+pub use annals_checkpoint::OpenReport;
+pub use annals_index::{Direction, Query, QueryItem};
+pub use annals_segment::{
+    Directory, DiskDirectory, Entropy, MemoryDirectory, SeededEntropy, SimulatedDirectory,
+};
+pub use annals_wire::{
+    Coordinate, Depth, Digest, EventId, Kind, Lane, Occurred, Recorded, Revision, Sequence, StoreId, Tag,
+};
+pub use clock::{Clock, SystemClock};
+pub use error::Error;
+pub use event::Event;
+pub use new_event::{Expected, NewEvent, Receipt};
+pub use options::{Background, Durability, Options};
+pub use read::Events;
+pub use stats::Stats;
+pub use store::Store;
+pub use streams::StreamInfo;
+pub use verify::{Damage, VerifyProgress, VerifyReport, verify, verify_on};

@@ -152,6 +152,12 @@ pub(crate) fn check_trailing_crc(what: &'static str, bytes: &[u8]) -> Result<(),
     check_crc(what, u32::from_le_bytes(*stored), crc32fast::hash(covered))
 }
 
+/// The CRC-32 of `bytes`, as every checksum of the format is one (polynomial 0x04C11DB7, as in zip and PNG).
+#[must_use]
+pub fn crc(bytes: &[u8]) -> u32 {
+    crc32fast::hash(bytes)
+}
+
 pub(crate) fn check_crc(what: &'static str, expected: u32, found: u32) -> Result<(), Error> {
     if expected == found { Ok(()) } else { Err(Error::Checksum { what, expected, found }) }
 }

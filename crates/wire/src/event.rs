@@ -47,6 +47,12 @@ impl EventFlags {
         }
     }
 
+    /// The flags that the event had before its payload was erased.
+    #[must_use]
+    pub fn without_erased(self) -> Self {
+        Self(self.0 & !Self::ERASED)
+    }
+
     /// Whether the payload was erased and its digest stands in its place.
     #[must_use]
     pub fn is_erased(self) -> bool {

@@ -293,7 +293,10 @@ impl Footer {
             return Err(Error::Invalid { what: WHAT, why: "a table has another number of rows" });
         }
         if self.stream_count() > count || self.scope_count() > self.stream_count() {
-            return Err(Error::Invalid { what: WHAT, why: "more streams than events, or scopes than streams" });
+            return Err(Error::Invalid {
+                what: WHAT,
+                why: "more streams than events, or scopes than streams",
+            });
         }
         Ok(())
     }

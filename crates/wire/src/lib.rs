@@ -29,6 +29,7 @@ mod manifest;
 mod segment_header;
 
 pub use checkpoint::{CHECKPOINT_PREFIX_LEN, CheckpointHead, CheckpointPrefix, CoveredSegment, Watermark};
+pub use codec::crc;
 pub use control::{Control, ControlStamp, KindName};
 pub use coordinate::{COORDINATE_PART_LEN_MAX, Coordinate, StreamKey, TAG_LEN_MAX, Tag};
 pub use error::Error;

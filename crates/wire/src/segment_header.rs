@@ -6,7 +6,8 @@
 //! Layout: docs/format.md, "Segment header".
 
 use crate::{
-    Digest, Error, FORMAT_VERSION, FRAME_ALIGN, FrameSeed, Generation, Recorded, Salt, SegmentId, Sequence, StoreId,
+    Digest, Error, FORMAT_VERSION, FRAME_ALIGN, FrameSeed, Generation, Recorded, Salt, SegmentId, Sequence,
+    StoreId,
     codec::{Put, Reader, check_trailing_crc},
     hash::Chain,
 };

@@ -21,7 +21,7 @@ impl ActiveIndex {
         let scopes = self.catalogue.scopes().sorted();
         Tables {
             rows: self.sealed_rows(&places),
-            ids: sorted(self.ids.iter().map(|(id, row)| (*id, *row)).collect()),
+            ids: self.ids.sorted(),
             streams: self.stream_tables(&places, &scopes),
             scopes: scopes.into_iter().map(|(scope, rows)| (scope, rows.to_vec())).collect(),
             kinds: self.kinds.iter().map(|(kind, rows)| (*kind, rows.as_slice())).collect(),
@@ -66,10 +66,7 @@ impl ActiveIndex {
 }
 
 fn groups(by_id: &HashMap<EventId, Vec<u32>>) -> Vec<(EventId, &[u32])> {
-    sorted(by_id.iter().map(|(id, rows)| (*id, rows.as_slice())).collect())
-}
-
-fn sorted<T: Ord>(mut items: Vec<T>) -> Vec<T> {
-    items.sort_unstable();
-    items
+    let mut groups: Vec<_> = by_id.iter().map(|(id, rows)| (*id, rows.as_slice())).collect();
+    groups.sort_unstable();
+    groups
 }

@@ -93,7 +93,7 @@ fn plan<'a, I: Index + ?Sized>(
     rows: Range<u32>,
 ) -> Result<(Vec<Rows<'a>>, Filter<'a, I>), Error> {
     let mut candidates = candidates(item, index)?;
-    candidates.push(Candidate { lists: vec![Rows::span(rows.clone())], answers: Answers::Nothing });
+    candidates.push(Candidate { lists: vec![Rows::range(rows.clone())], answers: Answers::Nothing });
     let rarest = (0..candidates.len()).min_by_key(|place| candidates.get(*place).map(|one| one.count(&rows)));
     let driver = candidates.swap_remove(rarest.expect("at least the range itself"));
     candidates.retain(|candidate| candidate.answers == Answers::Lists);
@@ -139,7 +139,7 @@ fn correlation_lists(id: EventId, index: &(impl Index + ?Sized)) -> Result<Vec<R
     if let Some(place) = index.find_id(id)?
         && index.row(place)?.is_some_and(|row| row.is_root)
     {
-        lists.push(Rows::span(place..place.saturating_add(1)));
+        lists.push(Rows::range(place..place.saturating_add(1)));
     }
     Ok(lists)
 }

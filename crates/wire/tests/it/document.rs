@@ -9,7 +9,7 @@ const TEXT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs
 const PLAIN_LINE_LEN: usize = 16;
 
 /// One example.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct HexBlock {
     /// What stands behind `hex`.
     pub(crate) title: String,
@@ -37,6 +37,11 @@ pub(crate) fn hex_blocks() -> Vec<HexBlock> {
 }
 
 impl HexBlock {
+    /// An example that shows nothing yet.
+    pub(crate) fn titled(title: String) -> Self {
+        Self { title, lines: Vec::new() }
+    }
+
     /// The bytes that the example shows.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();

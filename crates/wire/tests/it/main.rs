@@ -12,6 +12,7 @@ mod hostile;
 mod new_control;
 mod new_event;
 mod new_tables;
+mod reading;
 mod resealed;
 mod round_trip;
 mod strategies;

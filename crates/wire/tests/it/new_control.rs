@@ -1,7 +1,8 @@
 //! A control record with everything that decides its frame, owned, to be encoded and compared.
 
 use annals_wire::{
-    Batch, Control, ControlStamp, Digest, Error, Frame, FrameType, Kind, KindName, NewFrame, Recorded, Sequence,
+    Batch, Control, ControlStamp, Digest, Error, Frame, FrameType, Kind, KindName, NewFrame, Recorded,
+    Sequence,
 };
 
 use crate::new_event::Place;

@@ -2,8 +2,8 @@
 
 use annals_wire::{
     Batch, Coordinate, Digest, Error, Event, EventContent, EventFlags, EventId, EventStamp, Extension, Fork,
-    Frame, FrameSeed, FrameType, Kind, Lane, NewFrame, Occurred, Payload, Recorded, Revision, Salt, SegmentId,
-    Sequence, Tag, blake3_digest, event_hash,
+    Frame, FrameSeed, FrameType, Kind, Lane, NewFrame, Occurred, Payload, Recorded, Revision, Salt,
+    SegmentId, Sequence, Tag, blake3_digest, event_hash,
 };
 
 const FLAGS_OFFSET: usize = 18;
@@ -118,7 +118,10 @@ impl NewEvent {
         let event = Event::decode(&frame)?;
         assert_eq!(event.expected_hash(previous), event.stamp.hash);
         assert_eq!(event.stamp.flags.is_erased(), matches!(event.payload, Payload::Erased { .. }));
-        assert_eq!((event.tags.count(), event.extensions.count()), (event.tags.iter().count(), event.extensions.iter().count()));
+        assert_eq!(
+            (event.tags.count(), event.extensions.count()),
+            (event.tags.iter().count(), event.extensions.iter().count())
+        );
         Ok(Self::of(&event, frame.header.synced_len, previous))
     }
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use annals_wire::{
-    Block, Depth, Digest, Error, EventId, Footer, FooterTrailer, Kind, Lane, Postings, Revision, Row, StreamKey,
-    StreamTable, Tables,
+    Block, Depth, Digest, Error, EventId, Footer, FooterTrailer, Kind, Lane, Postings, Revision, Row,
+    StreamKey, StreamTable, Tables,
 };
 
 /// What an index takes from one event.
@@ -55,7 +55,8 @@ impl NewTables {
             tables.scopes.entry(event.scope.clone()).or_default().push(row);
             tables.kinds.entry(event.kind).or_default().push(row);
             streams.entry((&event.scope, &event.entity, event.lane)).or_default().push(row);
-            let keys = [(event.correlation, &mut tables.correlations), (event.causation, &mut tables.causations)];
+            let keys =
+                [(event.correlation, &mut tables.correlations), (event.causation, &mut tables.causations)];
             for (key, groups) in keys {
                 key.into_iter().for_each(|key| groups.entry(key).or_default().push(row));
             }
@@ -178,7 +179,10 @@ fn assert_absent(footer: &Footer, bytes: &[u8]) -> Result<(), Error> {
     assert!(footer.find_causation(bytes, id)?.is_empty() && footer.find_tag(bytes, text)?.is_empty());
     assert!(footer.find_stream(bytes, key)?.is_none() && footer.find_scope(bytes, text)?.is_none());
     assert!(footer.find_kind(bytes, Kind::new(0xffff).unwrap())?.is_empty());
-    assert!(footer.row(bytes, footer.row_count()).is_err() && footer.stream(bytes, footer.stream_count()).is_err());
+    assert!(
+        footer.row(bytes, footer.row_count()).is_err()
+            && footer.stream(bytes, footer.stream_count()).is_err()
+    );
     assert!(Block::ALL.into_iter().all(|block| footer.block_range(block).end <= bytes.len()));
     Ok(())
 }

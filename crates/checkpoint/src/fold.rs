@@ -1,0 +1,101 @@
+//! From frames to an index and to what else the store keeps: the one place where replay happens.
+//!
+//! Invariant: what a frame adds does not depend on the source that led to it.
+
+use std::{collections::BTreeMap, path::Path};
+
+use annals_index::{ActiveIndex, Entry};
+use annals_segment::{Error, SealedSegment};
+use annals_wire::{Control, Digest, Event, Frame, FrameType, Kind, Recorded};
+
+/// The frame types of a store.
+pub const FRAME_TYPES: &[FrameType] = &[FrameType::EVENT, FrameType::CONTROL];
+
+/// What the store keeps beside the index.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Fold {
+    /// The names of kinds.
+    pub kind_names: BTreeMap<Kind, String>,
+    /// The hash of the last control record.
+    pub control: Digest,
+    /// The hash of the last event.
+    pub mark: Digest,
+    /// The clock at the last frame.
+    pub recorded: Recorded,
+}
+
+impl Fold {
+    /// Takes in an event's stamp.
+    pub fn event(&mut self, event: &Event<'_>) {
+        self.mark = event.stamp.hash;
+        self.recorded = self.recorded.max(event.stamp.recorded);
+    }
+
+    /// Takes in the control record of `frame`, which lies at `offset` of the file `path`.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] where it is none, or [`Error::Mismatch`] where it does not follow from the one
+    /// before or gives a kind a second name.
+    pub fn control(&mut self, frame: &Frame<'_>, path: &Path, offset: u64) -> Result<(), Error> {
+        let (stamp, control) = Control::decode(frame).map_err(Error::bytes(path, offset))?;
+        let mismatch = |what, expected: String, found: String| {
+            Err(Error::Mismatch { path: path.to_owned(), offset, what, expected, found })
+        };
+        let expected = stamp.expected_hash(frame.header.batch, self.control, frame.body);
+        if expected != stamp.hash {
+            return mismatch("the hash of a control record", expected.to_string(), stamp.hash.to_string());
+        }
+        self.control = stamp.hash;
+        self.recorded = self.recorded.max(stamp.recorded);
+        match control {
+            Control::KindName(binding) => {
+                let name = binding.name().to_owned();
+                let known = self.kind_names.entry(binding.kind()).or_insert_with(|| name.clone());
+                if *known != name {
+                    return mismatch("the name of a kind", known.clone(), name);
+                }
+            }
+            _ => return mismatch("a control record", "one that is known".to_owned(), format!("{control:?}")),
+        }
+        Ok(())
+    }
+}
+
+/// Adds the frame at `offset` of the file `path` to `index`; returns the event where it is one.
+///
+/// # Errors
+/// [`Error::Corrupt`] where the frame is no event, or one that cannot follow what the index has.
+pub fn index_frame<'a>(
+    index: &mut ActiveIndex,
+    path: &Path,
+    offset: u64,
+    frame: &Frame<'a>,
+) -> Result<Option<Event<'a>>, Error> {
+    let place = u32::try_from(offset).expect("segments are under 4 GiB");
+    if frame.header.frame_type == FrameType::CONTROL {
+        index.insert_control(place);
+        return Ok(None);
+    }
+    let event = Event::decode(frame).map_err(Error::bytes(path, offset))?;
+    let entry = Entry::of(&event, place);
+    if !index.accepts(&entry) {
+        let why = "its id was given before, or its revision does not follow its stream's";
+        let source = annals_wire::Error::Invalid { what: "event", why };
+        return Err(Error::bytes(path, offset)(source));
+    }
+    index.insert(&entry, event.tags.iter());
+    Ok(Some(event))
+}
+
+/// The index of a sealed segment, from its frames.
+///
+/// # Errors
+/// As [`SealedSegment::scan`] and [`index_frame`] have them.
+pub fn index_segment(segment: &SealedSegment) -> Result<(ActiveIndex, u64), Error> {
+    let mut index = ActiveIndex::new(segment.place().first_sequence);
+    let scanned = segment.scan(FRAME_TYPES, &mut |offset, frame| {
+        index_frame(&mut index, segment.path(), offset, frame).map(|_| ())
+    })?;
+    Ok((index, scanned.passed_over))
+}

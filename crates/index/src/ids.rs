@@ -1,0 +1,84 @@
+//! The ids of a growing index, and the row of each.
+//!
+//! Invariant: every row has an id, and no other row has the same. The table holds part of each hash beside
+//! the row, so that it grows without reading the ids again.
+
+use std::hash::BuildHasher;
+
+use annals_wire::EventId;
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+/// Ids in order of their rows, found by hash.
+#[derive(Debug, Default)]
+pub(crate) struct Ids {
+    by_row: Vec<EventId>,
+    slots: HashTable<Slot>,
+    hasher: DefaultHashBuilder,
+}
+
+#[derive(Debug)]
+struct Slot {
+    hash: u32,
+    row: u32,
+}
+
+impl Ids {
+    /// Gives `id` to the next row.
+    pub(crate) fn push(&mut self, id: EventId) {
+        let hash = self.hash(id);
+        assert_eq!(self.row(hash, id), None, "an id is given once");
+        let row = u32::try_from(self.by_row.len()).expect("under ROW_COUNT_MAX");
+        self.by_row.push(id);
+        self.slots.insert_unique(widened(hash), Slot { hash, row }, |slot| widened(slot.hash));
+    }
+
+    pub(crate) fn find(&self, id: EventId) -> Option<u32> {
+        self.row(self.hash(id), id)
+    }
+
+    /// All ids with their rows, sorted.
+    pub(crate) fn sorted(&self) -> Vec<(EventId, u32)> {
+        let mut sorted: Vec<(EventId, u32)> = self.by_row.iter().copied().zip(0..).collect();
+        // Ids that the store makes ascend but for stretches; this sort makes use of that.
+        sorted.sort();
+        sorted
+    }
+
+    fn row(&self, hash: u32, id: EventId) -> Option<u32> {
+        let is_id = |slot: &Slot| slot.hash == hash && self.by_row.get(slot.row as usize) == Some(&id);
+        self.slots.find(widened(hash), is_id).map(|slot| slot.row)
+    }
+
+    fn hash(&self, id: EventId) -> u32 {
+        let hash = self.hasher.hash_one(u128::from_le_bytes(id.0));
+        u32::try_from(hash >> 32).expect("half of a hash")
+    }
+}
+
+/// A hash whose low and high bits, which the table uses, both come from half of one.
+fn widened(hash: u32) -> u64 {
+    u64::from(hash) << 32 | u64::from(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_found_by_its_row() {
+        let mut ids = Ids::default();
+        let id = |row: u16| EventId(u128::from(row.wrapping_mul(40_503)).to_le_bytes());
+        (0..5_000).map(id).for_each(|id| ids.push(id));
+        assert!((0..5_000).all(|row| ids.find(id(row)) == Some(u32::from(row))));
+        assert_eq!(ids.find(id(5_000)), None);
+        assert!(ids.sorted().is_sorted() && ids.sorted().len() == 5_000);
+    }
+
+    #[test]
+    #[should_panic(expected = "an id is given once")]
+    fn an_id_is_not_given_twice() {
+        let mut ids = Ids::default();
+        ids.push(EventId([1; 16]));
+        ids.push(EventId([1; 16]));
+    }
+}

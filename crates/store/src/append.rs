@@ -1,0 +1,403 @@
+//! The append: what can be done before the turn, what the turn decides, and the stamp.
+//!
+//! Invariant: one path for a single event and a batch. Everything is checked before the first frame is
+//! staged, so a batch is staged whole or not at all.
+
+use std::{
+    collections::{HashMap, HashSet, hash_map},
+    sync::{Arc, MutexGuard, PoisonError},
+};
+
+use annals_index::Entry as IndexEntry;
+use annals_segment::{Entry, Log};
+use annals_wire::{
+    Batch, Control, ControlStamp, Depth, Digest, EVENT_STAMP_LEN, EventStamp, FrameType, Kind, KindName,
+    Lane, Recorded, Revision, Sequence, StreamKey, event_hash, frame_len,
+};
+
+use crate::{
+    Durability, Error, NewEvent, Receipt,
+    new_event::Prepared,
+    part::{Part, PartIndex},
+    store::{Shared, lock},
+    turn::{Turn, Writer},
+    view::{Found, Head, View, first},
+};
+
+/// Above this many bytes waiting to be written, who queues an event writes them.
+const QUEUED_BYTES_MAX: usize = 256 << 10;
+/// Above this many bytes waiting to be durable, who appends makes them so.
+const UNSYNCED_BYTES_MAX: u64 = 8 << 20;
+
+/// What was looked up before the turn, in all parts but the one that grows.
+struct Cold {
+    view: Arc<View>,
+    heads: Vec<Option<Head>>,
+    ids: Vec<Option<Found>>,
+}
+
+impl Shared {
+    pub(crate) fn writer(&self) -> Result<&Writer, Error> {
+        self.writer.as_ref().ok_or(Error::ReadOnly)
+    }
+
+    pub(crate) fn append(
+        &self,
+        events: &[NewEvent<'_>],
+        durability: Durability,
+    ) -> Result<Vec<Receipt>, Error> {
+        let writer = self.writer()?;
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        let now = self.options.clock.now_millis();
+        let batch = events
+            .iter()
+            .map(|event| event.prepare(|| writer.ids.next(now)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let len = self.check(&batch)?;
+        let mut cold = self.look_up(&batch)?;
+        let mut turn = lock(&writer.turn);
+        loop {
+            self.check_writing(&turn)?;
+            if !Arc::ptr_eq(&cold.view, &self.view()) {
+                drop(turn);
+                cold = self.look_up(&batch)?;
+                turn = lock(&writer.turn);
+                continue;
+            }
+            if let Some(found) = self.find_repeats(&cold, &batch)? {
+                return self.repeat(turn, &batch, &found, durability);
+            }
+            let heads = self.heads(&cold, &batch)?;
+            check_expected(&batch, &heads)?;
+            if log(&mut turn)?.needs_rotation(len)? {
+                turn = self.rotate(turn)?;
+                continue;
+            }
+            let receipts = self.stage(&mut turn, &batch, heads, durability)?;
+            self.settle_append(turn, durability)?;
+            return Ok(receipts);
+        }
+    }
+
+    /// Checks what depends on nothing but the batch; returns how many bytes it takes.
+    fn check(&self, batch: &[Prepared<'_>]) -> Result<u64, Error> {
+        let mut ids = HashSet::new();
+        let mut len = 0;
+        for event in batch {
+            let event_len = frame_len(EVENT_STAMP_LEN, event.body.len());
+            if event_len > self.options.event_bytes_max {
+                return Err(Error::TooLarge {
+                    what: "an event",
+                    len: event_len,
+                    max: self.options.event_bytes_max,
+                });
+            }
+            if batch.len() > 1 && !ids.insert(event.id) {
+                let why = format!("the id {} is there twice", event.id);
+                return Err(Error::Invalid { what: "batch", why });
+            }
+            len += event_len;
+        }
+        if len > self.options.batch_bytes_max {
+            return Err(Error::TooLarge { what: "a batch", len, max: self.options.batch_bytes_max });
+        }
+        Ok(len)
+    }
+
+    /// Looks up what may touch cold pages, before the turn. What the growing part knows is looked up in it.
+    fn look_up(&self, batch: &[Prepared<'_>]) -> Result<Cold, Error> {
+        self.ask(|view| {
+            let mut cold = Cold { view: Arc::clone(view), heads: Vec::new(), ids: Vec::new() };
+            for event in batch {
+                let key = event.coordinate.stream(Lane(0));
+                let is_warm = view.last().head(key)?.is_some();
+                cold.heads.push(if is_warm { None } else { first(view.older(), |part| part.head(key))? });
+                let find = |part: &Part| part.find_id(event.id);
+                cold.ids.push(if event.is_given { first(view.older(), find)? } else { None });
+            }
+            Ok(cold)
+        })
+    }
+
+    /// The events that the batch repeats; `None` where it is wholly new.
+    fn find_repeats(&self, cold: &Cold, batch: &[Prepared<'_>]) -> Result<Option<Vec<Found>>, Error> {
+        let mut found = Vec::new();
+        for (event, cold_id) in batch.iter().zip(&cold.ids) {
+            let warm = if event.is_given { self.ask(|_| cold.view.last().find_id(event.id))? } else { None };
+            found.extend(warm.or_else(|| cold_id.clone()));
+        }
+        match found.len() {
+            0 => Ok(None),
+            known if known == batch.len() => Ok(Some(found)),
+            known => Err(Error::PartlyRepeated { known, count: batch.len() }),
+        }
+    }
+
+    /// Returns the first receipts of a batch that was appended before, once it is as durable as is asked now.
+    fn repeat(
+        &self,
+        turn: MutexGuard<'_, Turn>,
+        batch: &[Prepared<'_>],
+        found: &[Found],
+        durability: Durability,
+    ) -> Result<Vec<Receipt>, Error> {
+        let last = found.iter().map(|found| found.sequence).max().unwrap_or_default();
+        let turn = self.settle_sequence(turn, last, durability.max(Durability::Written))?;
+        let durability =
+            if last <= turn.durable.sequence { Durability::Durable } else { Durability::Written };
+        drop(turn);
+        let receipts = batch.iter().zip(found).map(|(event, found)| repeat_receipt(event, found, durability));
+        receipts.collect()
+    }
+
+    /// Where the batch's streams end, with everything that was staged.
+    fn heads<'b>(
+        &self,
+        cold: &Cold,
+        batch: &'b [Prepared<'_>],
+    ) -> Result<HashMap<StreamKey<'b>, Option<Head>>, Error> {
+        let mut heads = HashMap::with_capacity(batch.len());
+        for (event, cold_head) in batch.iter().zip(&cold.heads) {
+            let key = event.coordinate.stream(Lane(0));
+            if let hash_map::Entry::Vacant(place) = heads.entry(key) {
+                let warm = self.ask(|_| cold.view.last().head(key))?;
+                place.insert(warm.or(*cold_head));
+            }
+        }
+        Ok(heads)
+    }
+
+    /// Gives the batch its place, stamps it and stages it. Nothing here fails once a frame is staged.
+    fn stage<'b>(
+        &self,
+        turn: &mut Turn,
+        batch: &'b [Prepared<'_>],
+        mut heads: HashMap<StreamKey<'b>, Option<Head>>,
+        durability: Durability,
+    ) -> Result<Vec<Receipt>, Error> {
+        let exhausted = |what| Error::Environment { source: annals_segment::Error::Exhausted { what } };
+        let count = u32::try_from(batch.len()).map_err(|_| exhausted("the batch"))?;
+        let next = log(turn)?.next_sequence();
+        if next.0.checked_add(u64::from(count)).is_none() || turn.recorded.0 > u64::MAX - u64::from(count) {
+            return Err(exhausted("the sequence or the clock"));
+        }
+        self.open_frontier(turn);
+        let now = Recorded::from_millis(self.options.clock.now_millis());
+        let view = self.view();
+        let mut receipts = Vec::with_capacity(batch.len());
+        for (index, event) in (0..).zip(batch) {
+            let key = event.coordinate.stream(Lane(0));
+            let head = heads.get(&key).copied().flatten();
+            let stamped = stamp(turn, event, head, Batch { index, count }, now)?;
+            let revision = stamped.stamp.revision;
+            heads.insert(key, Some(Head { revision, hash: stamped.stamp.hash }));
+            insert(view.last(), event, &stamped);
+            receipts.push(Receipt {
+                id: event.id,
+                sequence: stamped.sequence,
+                revision,
+                recorded: stamped.stamp.recorded,
+                hash: stamped.stamp.hash,
+                durability,
+                is_repeat: false,
+            });
+        }
+        Ok(receipts)
+    }
+
+    /// Waits until what was just staged is as durable as is asked.
+    fn settle_append(&self, turn: MutexGuard<'_, Turn>, durability: Durability) -> Result<(), Error> {
+        let reach = turn.appended;
+        let staged = turn.log.as_ref().map_or(0, Log::staged_len);
+        let unsynced = reach.bytes - turn.durable.bytes;
+        if durability == Durability::Durable || unsynced > UNSYNCED_BYTES_MAX {
+            drop(self.settle(turn, reach.bytes, Durability::Durable)?);
+        } else if durability == Durability::Written || staged > QUEUED_BYTES_MAX {
+            drop(self.settle(turn, reach.bytes, Durability::Written)?);
+            self.writer()?.worker.wake_to_sync();
+        } else {
+            drop(turn);
+            self.writer()?.worker.wake_to_sync();
+        }
+        Ok(())
+    }
+
+    /// Binds `name` to `kind`, or to the next free kind of category 0x1.
+    pub(crate) fn bind_kind(&self, kind: Option<Kind>, name: &str) -> Result<Kind, Error> {
+        let writer = self.writer()?;
+        let mut turn = lock(&writer.turn);
+        loop {
+            self.check_writing(&turn)?;
+            let kind = match self.free_kind(kind, name)? {
+                Ok(bound) => return Ok(bound),
+                Err(free) => free,
+            };
+            let control = Control::KindName(KindName::new(kind, name)?);
+            let mut body = Vec::new();
+            control.encode(&mut body);
+            if log(&mut turn)?.needs_rotation(frame_len(64, body.len()))? {
+                turn = self.rotate(turn)?;
+                continue;
+            }
+            self.stage_control(&mut turn, &control, &body)?;
+            self.kinds.write().unwrap_or_else(PoisonError::into_inner).bind(kind, name);
+            drop(turn);
+            writer.worker.wake_to_sync();
+            return Ok(kind);
+        }
+    }
+
+    /// The kind that has the name already, or else the one to bind it to.
+    fn free_kind(&self, kind: Option<Kind>, name: &str) -> Result<Result<Kind, Kind>, Error> {
+        let invalid = |why| Err(Error::Invalid { what: "kind name", why });
+        let kinds = self.kinds.read().unwrap_or_else(PoisonError::into_inner);
+        match (kinds.kind(name), kind) {
+            (Some(bound), None) => Ok(Ok(bound)),
+            (Some(bound), Some(kind)) if bound == kind => Ok(Ok(bound)),
+            (Some(bound), Some(_)) => invalid(format!("{name} is the name of {bound} already")),
+            (None, Some(kind)) => match kinds.name(kind) {
+                Some(other) => invalid(format!("{kind} has the name {other} already")),
+                None => Ok(Err(kind)),
+            },
+            (None, None) => match kinds.next_automatic() {
+                Some(kind) => Ok(Err(kind)),
+                None => invalid("all 4,096 kinds of category 0x1 have names".to_owned()),
+            },
+        }
+    }
+
+    fn stage_control(&self, turn: &mut Turn, control: &Control, body: &[u8]) -> Result<(), Error> {
+        let now = Recorded::from_millis(self.options.clock.now_millis());
+        let recorded = turn
+            .recorded
+            .tick(now)
+            .ok_or(Error::Environment { source: annals_segment::Error::Exhausted { what: "the clock" } })?;
+        self.open_frontier(turn);
+        let stamp = ControlStamp::new(control, recorded, Batch::SINGLE, turn.control, body);
+        let encoded = stamp.encode();
+        let entry = Entry {
+            frame_type: FrameType::CONTROL,
+            is_numbered: false,
+            stamp: &encoded,
+            body,
+            body_crc: annals_wire::crc(body),
+        };
+        let offset = log(turn)?.stage(&entry, Batch::SINGLE)?;
+        turn.recorded = recorded;
+        turn.control = stamp.hash;
+        turn.appended.bytes += entry.frame_len();
+        let view = self.view();
+        if let PartIndex::Active(index) = &view.last().index {
+            let offset = u32::try_from(offset).expect("a segment is under 4 GiB");
+            index.write().unwrap_or_else(PoisonError::into_inner).insert_control(offset);
+        }
+        Ok(())
+    }
+
+    /// Whether the store still writes.
+    pub(crate) fn check_writing(&self, turn: &Turn) -> Result<(), Error> {
+        let Some(log) = &turn.log else { return Err(Error::Closed) };
+        log.check().map_err(|source| Error::Stopped { durable: turn.durable.sequence, source })
+    }
+}
+
+/// An event with its place.
+struct Stamped {
+    stamp: EventStamp,
+    sequence: Sequence,
+    offset: u64,
+}
+
+/// Stamps one event and stages its frame.
+fn stamp(
+    turn: &mut Turn,
+    event: &Prepared<'_>,
+    head: Option<Head>,
+    batch: Batch,
+    now: Recorded,
+) -> Result<Stamped, Error> {
+    let sequence = log(turn)?.next_sequence();
+    let recorded = turn.recorded.tick(now).expect("room was made sure of before the batch");
+    let revision = head.map_or(Revision(0), |head| head.revision).next();
+    let revision = revision.expect("a stream has fewer events than there are sequences");
+    let mut stamp =
+        EventStamp { revision, recorded, kind: event.kind, flags: event.flags, hash: Digest::NONE };
+    let previous = head.map_or(Digest::NONE, |head| head.hash);
+    let fields = stamp.hashed(sequence, batch);
+    let head_bytes = event.body.get(..event.head_len).unwrap_or_default();
+    stamp.hash = event_hash(previous, &fields, head_bytes, event.payload);
+    let encoded = stamp.encode();
+    let entry = Entry {
+        frame_type: FrameType::EVENT,
+        is_numbered: true,
+        stamp: &encoded,
+        body: &event.body,
+        body_crc: event.body_crc,
+    };
+    let offset = log(turn)?.stage(&entry, batch)?;
+    turn.recorded = recorded;
+    turn.mark = stamp.hash;
+    turn.appended.bytes += entry.frame_len();
+    turn.appended.sequence = sequence;
+    Ok(Stamped { stamp, sequence, offset })
+}
+
+/// Puts a staged event into the index. It is not visible before it landed.
+fn insert(part: &Part, event: &Prepared<'_>, stamped: &Stamped) {
+    let PartIndex::Active(index) = &part.index else {
+        unreachable!("the last part of a writer's view grows")
+    };
+    let entry = IndexEntry {
+        offset: u32::try_from(stamped.offset).expect("a segment is under 4 GiB"),
+        id: event.id,
+        correlation: event.correlation,
+        causation: event.causation,
+        stream: event.coordinate.stream(Lane(0)),
+        kind: event.kind,
+        revision: stamped.stamp.revision,
+        fork_depth: Depth(0),
+        hash: stamped.stamp.hash,
+    };
+    let tags = event.tags.iter().map(annals_wire::Tag::as_str);
+    index.write().unwrap_or_else(PoisonError::into_inner).insert(&entry, tags);
+}
+
+pub(crate) fn log(turn: &mut Turn) -> Result<&mut Log, Error> {
+    turn.log.as_mut().ok_or(Error::Closed)
+}
+
+fn check_expected(batch: &[Prepared<'_>], heads: &HashMap<StreamKey<'_>, Option<Head>>) -> Result<(), Error> {
+    for event in batch {
+        let key = event.coordinate.stream(Lane(0));
+        let actual = heads.get(&key).copied().flatten().map(|head| head.revision);
+        if !event.expected.is_met(actual) {
+            return Err(Error::Conflict { stream: key.to_string(), expected: event.expected, actual });
+        }
+    }
+    Ok(())
+}
+
+/// The receipt of an event that is there already, where it is the same event.
+fn repeat_receipt(event: &Prepared<'_>, found: &Found, durability: Durability) -> Result<Receipt, Error> {
+    let stored = found.read()?;
+    let view = stored.view();
+    let head = event.body.get(..event.head_len);
+    let same_content = view.stamp.kind == event.kind
+        && view.stamp.flags.without_erased() == event.flags
+        && Some(view.head()) == head
+        && view.payload.digest() == event.payload;
+    if !same_content {
+        return Err(Error::IdTaken { id: event.id, sequence: found.sequence });
+    }
+    Ok(Receipt {
+        id: event.id,
+        sequence: found.sequence,
+        revision: view.stamp.revision,
+        recorded: view.stamp.recorded,
+        hash: view.stamp.hash,
+        durability,
+        is_repeat: true,
+    })
+}

@@ -1,0 +1,151 @@
+//! The work behind the appends, as steps: a thread runs them, or a test pumps them.
+//!
+//! Invariant: what nobody waits for is durable within 100 ms, as long as the thread runs. No step is needed
+//! for what was acknowledged to be safe.
+
+use std::{
+    sync::{
+        Arc, Condvar, Mutex, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use crate::{
+    Durability, Error,
+    store::{Shared, lock},
+};
+
+/// How long what is appended may stay unsynced.
+const SYNC_AFTER: Duration = Duration::from_millis(100);
+
+/// What the thread has to do.
+#[derive(Debug, Default)]
+pub(crate) struct Worker {
+    needs: Mutex<Needs>,
+    woken: Condvar,
+    is_sync_due: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Needs {
+    work: bool,
+    stop: bool,
+}
+
+impl Worker {
+    /// Something was appended that nobody syncs.
+    pub(crate) fn wake_to_sync(&self) {
+        if !self.is_sync_due.swap(true, Ordering::AcqRel) {
+            drop(lock(&self.needs));
+            self.woken.notify_one();
+        }
+    }
+
+    /// There is something to seal, or a checkpoint to write.
+    pub(crate) fn wake_to_work(&self) {
+        lock(&self.needs).work = true;
+        self.woken.notify_one();
+    }
+
+    pub(crate) fn stop(&self) {
+        lock(&self.needs).stop = true;
+        self.woken.notify_one();
+    }
+
+    /// Waits until there is something to do; false when there never will be again.
+    fn wait(&self) -> bool {
+        let mut needs = lock(&self.needs);
+        loop {
+            if needs.stop {
+                return false;
+            }
+            if std::mem::take(&mut needs.work) {
+                return true;
+            }
+            if self.is_sync_due.load(Ordering::Acquire) {
+                let waited = self.woken.wait_timeout(needs, SYNC_AFTER);
+                let (again, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+                needs = again;
+                if timeout.timed_out() {
+                    return !needs.stop;
+                }
+            } else {
+                needs = self.woken.wait(needs).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+}
+
+/// Runs the thread that does the work of `store` until it is stopped or the store is gone.
+pub(crate) fn run(worker: &Arc<Worker>, store: &Weak<Shared>) {
+    while worker.wait() {
+        let Some(shared) = store.upgrade() else { return };
+        match shared.pump() {
+            Ok(()) | Err(Error::Closed | Error::Stopped { .. }) => {}
+            Err(error) => shared.incident(format!("work behind the appends failed: {error}")),
+        }
+    }
+}
+
+impl Shared {
+    /// One round of everything that waits to be done.
+    pub(crate) fn pump(&self) -> Result<(), Error> {
+        let writer = self.writer()?;
+        if writer.worker.is_sync_due.swap(false, Ordering::AcqRel) {
+            self.sync()?;
+        }
+        self.seal_all()?;
+        if self.is_checkpoint_due(self.options.checkpoint_bytes) { self.write_checkpoint() } else { Ok(()) }
+    }
+
+    /// Closes the store for appending, and cleanly.
+    pub(crate) fn close(&self) -> Result<(), Error> {
+        let Some(writer) = &self.writer else { return Ok(()) };
+        self.stop_worker();
+        let turn = lock(&writer.turn);
+        self.check_writing(&turn)?;
+        let bytes = turn.appended.bytes;
+        drop(self.settle(turn, bytes, Durability::Durable)?);
+        self.seal_all()?;
+        if self.is_checkpoint_due(CLOSING_TAIL_BYTES) {
+            self.write_checkpoint()?;
+        }
+        let mut turn = lock(&writer.turn);
+        while turn.is_led || turn.durable.bytes < turn.appended.bytes {
+            let bytes = turn.appended.bytes;
+            turn = self.settle(turn, bytes, Durability::Durable)?;
+        }
+        let note = turn.note();
+        let log = turn.log.take().ok_or(Error::Closed)?;
+        turn.frontier = None;
+        Ok(log.close(note)?)
+    }
+
+    fn stop_worker(&self) {
+        let Some(writer) = &self.writer else { return };
+        writer.worker.stop();
+        let thread = lock(&writer.thread).take();
+        if let Some(thread) = thread.filter(|thread| thread.thread().id() != thread::current().id()) {
+            // A panic of the thread was reported when it happened; what it did is in steps that can be left out.
+            drop(thread.join());
+        }
+    }
+}
+
+/// A tail that is longer than this is worth a checkpoint when the store is closed.
+const CLOSING_TAIL_BYTES: u64 = 64 << 10;
+
+impl Drop for Shared {
+    /// Makes durable what was written. No frame and no checkpoint is written: who wants that closes the store.
+    fn drop(&mut self) {
+        self.stop_worker();
+        let Some(writer) = &mut self.writer else { return };
+        let turn = writer.turn.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let Some(log) = turn.log.take() else { return };
+        if let Err(error) = log.abandon() {
+            tracing::error!(%error, "the store was dropped, and what was written could not be made durable");
+        }
+    }
+}

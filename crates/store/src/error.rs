@@ -1,0 +1,135 @@
+//! What can go wrong, sorted by what a caller can do about it.
+
+use annals_wire::{EventId, Revision, Sequence};
+
+use crate::Expected;
+
+/// Why an operation on a store failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The stream is not where the append expected it. Nothing was appended: read it again and decide anew.
+    #[error("{stream} was expected {expected}, and {}", Expected::describe(*actual))]
+    Conflict {
+        /// The stream.
+        stream: String,
+        /// What the append demanded.
+        expected: Expected,
+        /// The revision that the stream has; `None` where it has no event.
+        actual: Option<Revision>,
+    },
+    /// The id belongs to another event already. Nothing was appended.
+    #[error("the id {id} belongs to another event already, at sequence {sequence}")]
+    IdTaken {
+        /// The id.
+        id: EventId,
+        /// The event that has it.
+        sequence: Sequence,
+    },
+    /// Some events of a batch were appended before and others were not. Nothing was appended.
+    #[error(
+        "{known} of the batch's {count} events are in the store already: a batch is wholly new or wholly a repeat"
+    )]
+    PartlyRepeated {
+        /// How many are there.
+        known: usize,
+        /// How many the batch has.
+        count: usize,
+    },
+    /// An argument that no store can take.
+    #[error("{what}: {why}")]
+    Invalid {
+        /// The argument.
+        what: &'static str,
+        /// The rule that it breaks.
+        why: String,
+    },
+    /// More than the format or the options allow. Nothing was appended.
+    #[error("{what} has {len} bytes; at most {max} are allowed")]
+    TooLarge {
+        /// What is too large.
+        what: &'static str,
+        /// Its size.
+        len: u64,
+        /// The limit.
+        max: u64,
+    },
+    /// There is no store in the directory, and none was to be made.
+    #[error("{path} holds no store")]
+    NotFound {
+        /// The directory.
+        path: String,
+    },
+    /// Another writer has the store: wait for it, or open for reading only.
+    #[error("the store is held by another writer: {source}")]
+    Locked {
+        /// Which lock, and who has it.
+        source: annals_segment::Error,
+    },
+    /// The store was opened for reading only.
+    #[error("the store was opened for reading only")]
+    ReadOnly,
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+    /// An earlier write or sync failed. What was acknowledged is safe, reads go on, and nothing more is written
+    /// until the store is opened again.
+    #[error("the store writes no more; events up to {durable} are durable: {source}")]
+    Stopped {
+        /// The last durable event.
+        durable: Sequence,
+        /// The first failure.
+        source: annals_segment::Error,
+    },
+    /// The system refused or failed an operation.
+    #[error("{source}")]
+    Environment {
+        /// Which operation, on which file, and what the system said.
+        source: annals_segment::Error,
+    },
+    /// The store's bytes are wrong: restore it from a backup. Nothing was changed.
+    #[error("{source}")]
+    Corrupt {
+        /// Which file, at which offset, what was expected and what found.
+        source: annals_segment::Error,
+    },
+    /// The store was written by a newer version, and left as it is.
+    #[error("{source}; open it with the version that wrote it, or a newer one")]
+    NewerVersion {
+        /// Which file, and which version it has.
+        source: annals_segment::Error,
+    },
+}
+
+impl From<annals_segment::Error> for Error {
+    fn from(source: annals_segment::Error) -> Self {
+        use annals_segment::Error as Log;
+        match source {
+            Log::TooLarge { what, len, max } => Self::TooLarge { what, len, max },
+            Log::NotFound { path } => Self::NotFound { path: path.display().to_string() },
+            Log::Locked { .. } => Self::Locked { source },
+            Log::Stopped { .. } => Self::Stopped { durable: Sequence(0), source },
+            Log::Newer { .. } => Self::NewerVersion { source },
+            source if source.is_damage() => Self::Corrupt { source },
+            source => Self::Environment { source },
+        }
+    }
+}
+
+impl From<annals_checkpoint::Error> for Error {
+    fn from(error: annals_checkpoint::Error) -> Self {
+        match error {
+            annals_checkpoint::Error::Log(error) => error.into(),
+            error => Self::Invalid { what: "store", why: error.to_string() },
+        }
+    }
+}
+
+impl From<annals_wire::Error> for Error {
+    fn from(error: annals_wire::Error) -> Self {
+        match error {
+            annals_wire::Error::Invalid { what, why } => Self::Invalid { what, why: why.to_owned() },
+            error => Self::Invalid { what: "argument", why: error.to_string() },
+        }
+    }
+}

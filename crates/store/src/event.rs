@@ -1,0 +1,150 @@
+//! An event as it is read.
+
+use annals_segment::FrameBytes;
+use annals_wire::{
+    Coordinate, Depth, Digest, EventId, Kind, Lane, Occurred, Payload, Recorded, Revision, Sequence,
+};
+use serde::de::DeserializeOwned;
+
+use crate::Error;
+
+/// An event: a view into a mapped segment, or a copy. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Event {
+    bytes: FrameBytes,
+    sequence: Sequence,
+}
+
+impl Event {
+    /// The event in a frame that was read, where it is one.
+    pub(crate) fn new(bytes: FrameBytes) -> Result<Self, annals_wire::Error> {
+        let sequence = annals_wire::Event::decode(&bytes.frame())?.sequence;
+        Ok(Self { bytes, sequence })
+    }
+
+    /// All of the event at once, in place; the methods below each look up one part of it.
+    #[must_use]
+    pub fn view(&self) -> annals_wire::Event<'_> {
+        annals_wire::Event::decode(&self.bytes.frame()).expect("decoded when it was read")
+    }
+
+    /// The store-wide position.
+    #[must_use]
+    pub fn sequence(&self) -> Sequence {
+        self.sequence
+    }
+
+    /// The id.
+    #[must_use]
+    pub fn id(&self) -> EventId {
+        self.view().id
+    }
+
+    /// What sort of event it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.view().stamp.kind
+    }
+
+    /// The place in its stream.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        self.view().stamp.revision
+    }
+
+    /// When the store recorded it.
+    #[must_use]
+    pub fn recorded(&self) -> Recorded {
+        self.view().stamp.recorded
+    }
+
+    /// When it happened, by its caller's clock.
+    #[must_use]
+    pub fn occurred(&self) -> Option<Occurred> {
+        self.view().occurred
+    }
+
+    /// The entity.
+    #[must_use]
+    pub fn entity(&self) -> &str {
+        self.view().stream.entity
+    }
+
+    /// The scope.
+    #[must_use]
+    pub fn scope(&self) -> &str {
+        self.view().stream.scope
+    }
+
+    /// Entity and scope.
+    #[must_use]
+    pub fn coordinate(&self) -> Coordinate {
+        let stream = self.view().stream;
+        Coordinate::new(stream.entity, stream.scope).expect("checked when it was decoded")
+    }
+
+    /// The branch of its coordinate's history.
+    #[must_use]
+    pub fn lane(&self) -> Lane {
+        self.view().stream.lane
+    }
+
+    /// The distance from its coordinate's first event.
+    #[must_use]
+    pub fn depth(&self) -> Depth {
+        self.view().depth()
+    }
+
+    /// The conversation that it belongs to; its own id where none was given.
+    #[must_use]
+    pub fn correlation(&self) -> EventId {
+        self.view().correlation_or_id()
+    }
+
+    /// The event that caused it.
+    #[must_use]
+    pub fn causation(&self) -> Option<EventId> {
+        self.view().causation
+    }
+
+    /// The hash, which commits to the event and to all the history of its stream.
+    #[must_use]
+    pub fn hash(&self) -> Digest {
+        self.view().stamp.hash
+    }
+
+    /// The tags, sorted.
+    pub fn tags(&self) -> impl Iterator<Item = &str> {
+        self.view().tags.iter()
+    }
+
+    /// The extensions, sorted by key.
+    pub fn extensions(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.view().extensions.iter().map(|extension| (extension.key, extension.value))
+    }
+
+    /// The value of the extension `key`.
+    #[must_use]
+    pub fn extension(&self, key: &str) -> Option<&[u8]> {
+        self.view().extensions.find(key)
+    }
+
+    /// The payload; `None` where it was erased.
+    #[must_use]
+    pub fn payload(&self) -> Option<&[u8]> {
+        match self.view().payload {
+            Payload::Present(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// The value that [`crate::NewEvent::encode`] made the payload from.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the payload is no such value, or was erased.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        let invalid = |why| Error::Invalid { what: "payload", why };
+        let payload = self.payload().ok_or_else(|| invalid("it was erased".to_owned()))?;
+        rmp_serde::from_slice(payload).map_err(|error| invalid(error.to_string()))
+    }
+}

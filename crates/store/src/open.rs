@@ -1,0 +1,398 @@
+//! Opening: lock, look, plan, load, recover; then a store.
+//!
+//! Invariant: nothing is changed before everything was found sound; a store that is refused is left as it is.
+
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, Mutex, RwLock, Weak, atomic::AtomicU64},
+    thread,
+    time::Instant,
+};
+
+use annals_checkpoint::{FRAME_TYPES, Fold, Loaded, OpenReport, PartIndex, Plan, Sources};
+use annals_index::ActiveIndex;
+use annals_segment::{
+    Directory, Inventory, Layout, Log, LogOptions, Note, Recovery, SealedPlace, SealedSegment, WriterLock,
+    live_epoch, read_frontier, segment_name,
+};
+use annals_wire::{Frontier, Recorded, SegmentId, Sequence};
+
+use crate::{
+    Background, Error, Options, Store,
+    background::{self, Worker},
+    ids::IdSource,
+    kinds::Kinds,
+    part::{Frames, Part},
+    store::Shared,
+    turn::{Landmark, Reach, Turn, Writer},
+    view::View,
+};
+
+/// A reader that meets a writer in the middle of a rotation or a recovery looks again this often.
+const ATTEMPTS: usize = 20;
+
+pub(crate) fn directory_error(path: &Path, error: io::Error) -> Error {
+    if error.kind() == io::ErrorKind::NotFound {
+        return Error::NotFound { path: path.display().to_string() };
+    }
+    annals_segment::Error::io("open", path)(error).into()
+}
+
+/// Measures the parts of an open.
+struct Stopwatch(Instant);
+
+impl Stopwatch {
+    fn lap(&mut self, report: &mut OpenReport, name: &'static str) {
+        let micros = u64::try_from(self.0.elapsed().as_micros()).unwrap_or(u64::MAX);
+        report.phases.push(annals_checkpoint::Phase { name, micros });
+        self.0 = Instant::now();
+    }
+}
+
+pub(crate) fn open(options: Options, directory: Arc<dyn Directory>) -> Result<Store, Error> {
+    let mut report = OpenReport::default();
+    let mut stopwatch = Stopwatch(Instant::now());
+    let lock = WriterLock::acquire(&*directory, options.lock_timeout, options.entropy.number())?;
+    stopwatch.lap(&mut report, "lock");
+    let inventory = Inventory::take(&*directory)?;
+    note_inventory(&inventory, &mut report);
+    if inventory.is_empty() {
+        return create(options, directory, lock, report);
+    }
+    let layout = Layout::decide(&inventory, directory.path(), None)?;
+    stopwatch.lap(&mut report, "look");
+    let loaded = load(&directory, &layout, &options, None, &mut report)?;
+    stopwatch.lap(&mut report, "load");
+    let note = note(&loaded.fold, &options);
+    let recovery = Recovery {
+        directory: Arc::clone(&directory),
+        lock,
+        options: log_options(&options),
+        entropy: Arc::clone(&options.entropy),
+        layout: layout.clone(),
+        tail: loaded.tail.clone(),
+        note,
+    };
+    let (log, log_report, sealed) = recovery.run()?;
+    report.log = log_report;
+    stopwatch.lap(&mut report, "recover");
+    let view = writer_view(loaded.parts, &log, sealed, &directory, &options);
+    report.rebuilt = without_footers(&view);
+    Ok(start(options, directory, report, view, loaded.fold, log))
+}
+
+fn create(
+    options: Options,
+    directory: Arc<dyn Directory>,
+    lock: WriterLock,
+    mut report: OpenReport,
+) -> Result<Store, Error> {
+    if !options.create {
+        return Err(Error::NotFound { path: directory.path().display().to_string() });
+    }
+    let fold = Fold::default();
+    let entropy = Arc::clone(&options.entropy);
+    let log =
+        Log::create(Arc::clone(&directory), lock, log_options(&options), entropy, note(&fold, &options))?;
+    report.was_created = true;
+    report.segment_count = 1;
+    let index = ActiveIndex::new(Sequence(1));
+    let view = View { parts: vec![Part::active(Frames::Active(Arc::clone(log.active())), index)] };
+    Ok(start(options, directory, report, view, fold, log))
+}
+
+pub(crate) fn open_read_only(options: &Options, directory: &Arc<dyn Directory>) -> Result<Store, Error> {
+    let mut attempt = 0;
+    loop {
+        let epoch = live_epoch(&**directory)?;
+        match open_beside(options, directory, epoch) {
+            Err(error)
+                if epoch.is_some() && attempt < ATTEMPTS && !matches!(error, Error::NewerVersion { .. }) =>
+            {
+                tracing::debug!(%error, "the writer was in the middle of something; looking again");
+                attempt += 1;
+            }
+            // A writer that went, or came, while the files were looked at changes what they mean.
+            Ok(_) if attempt < ATTEMPTS && live_epoch(&**directory)? != epoch => attempt += 1,
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Opens for reading only, beside the writer with `epoch` where there is one.
+fn open_beside(
+    options: &Options,
+    directory: &Arc<dyn Directory>,
+    epoch: Option<u64>,
+) -> Result<Store, Error> {
+    let mut report = OpenReport::default();
+    report.is_read_only = true;
+    let mut stopwatch = Stopwatch(Instant::now());
+    let frontier = match epoch {
+        Some(epoch) => read_frontier(&**directory, epoch)?,
+        None => None,
+    };
+    report.has_live_writer = epoch.is_some();
+    let inventory = Inventory::take(&**directory)?;
+    note_inventory(&inventory, &mut report);
+    let upto = frontier.map(|frontier| frontier.segment);
+    let layout = Layout::decide(&inventory, directory.path(), upto)?;
+    stopwatch.lap(&mut report, "look");
+    let end =
+        |segment: SegmentId| frontier.filter(|frontier| frontier.segment == segment).map(|found| found.end);
+    let frontier_end = layout.newest.as_ref().and_then(|newest| end(newest.header.id));
+    let loaded = load(directory, &layout, options, frontier_end, &mut report)?;
+    stopwatch.lap(&mut report, "load");
+    note_unproven(&loaded, &layout, &mut report);
+    let view = reader_view(loaded.parts, &layout, loaded.tail.as_ref(), directory, options);
+    let visible = last_sequence(&view, frontier);
+    let shared = Shared {
+        directory: Arc::clone(directory),
+        options: options.clone(),
+        report,
+        view: RwLock::new(Arc::new(view)),
+        visible: AtomicU64::new(visible.0),
+        kinds: RwLock::new(Kinds::new(loaded.fold.kind_names)),
+        incidents: Mutex::default(),
+        writer: None,
+    };
+    Ok(Store { shared: Arc::new(shared) })
+}
+
+fn load(
+    directory: &Arc<dyn Directory>,
+    layout: &Layout,
+    options: &Options,
+    frontier_end: Option<u64>,
+    report: &mut OpenReport,
+) -> Result<Loaded, Error> {
+    report.store = layout.manifest.store;
+    report.oddities.extend(layout.oddities.iter().cloned());
+    let sources = Sources::look(directory, layout, options.sources)?;
+    let plan = Plan::decide(layout, &sources, directory.path())?;
+    let maps = options.sources.maps;
+    Ok(Loaded::load(directory, layout, &sources, &plan, maps, frontier_end, report)?)
+}
+
+fn note_inventory(inventory: &Inventory, report: &mut OpenReport) {
+    report.torn_files.clone_from(&inventory.torn);
+    report.foreign_count = inventory.foreign_count;
+}
+
+/// A read-only open shows what is whole, and says what is not proven durable and what it would cut.
+fn note_unproven(loaded: &Loaded, layout: &Layout, report: &mut OpenReport) {
+    let (Some(tail), Some(newest)) = (&loaded.tail, &layout.newest) else { return };
+    if newest.clean.is_some() || report.has_live_writer {
+        return;
+    }
+    report.log.was_unclean = true;
+    let name = segment_name(newest.header.id, newest.header.generation);
+    report.log.torn = tail.torn.clone().map(|torn| (name, torn));
+    report.log.removed.clone_from(&layout.discard);
+    if tail.proven < tail.position.offset {
+        report.log.rewritten = Some((tail.proven, tail.position.offset));
+        let unproven = loaded.parts.last().and_then(|part| match &part.index {
+            PartIndex::Active(index) => first_behind(index, tail.proven),
+            _ => None,
+        });
+        report.proven = unproven.map(|first| Sequence(first.0.saturating_sub(1)));
+    }
+}
+
+/// The first event of `index` whose frame begins at `offset` or behind it.
+fn first_behind(index: &ActiveIndex, offset: u64) -> Option<Sequence> {
+    use annals_index::Index;
+    let is_behind =
+        |row: &u32| index.row(*row).ok().flatten().is_some_and(|row| u64::from(row.offset) >= offset);
+    let row = (0..index.row_count()).find(is_behind)?;
+    Some(Sequence(index.first_sequence().0 + u64::from(row)))
+}
+
+fn log_options(options: &Options) -> LogOptions {
+    LogOptions {
+        segment_bytes: options.segment_bytes,
+        prepare: true,
+        frame_types: FRAME_TYPES,
+        lock_timeout: options.lock_timeout,
+    }
+}
+
+fn note(fold: &Fold, options: &Options) -> Note {
+    let now = Recorded::from_millis(options.clock.now_millis());
+    Note { recorded: fold.recorded.max(now), mark: fold.mark }
+}
+
+/// The view of a writer: the newest segment's parts belong to the segment that is written, or to the one that
+/// recovery sealed, behind which an empty one is written.
+fn writer_view(
+    parts: Vec<annals_checkpoint::Part>,
+    log: &Log,
+    sealed: Option<SealedPlace>,
+    directory: &Arc<dyn Directory>,
+    options: &Options,
+) -> View {
+    let active = Frames::Active(Arc::clone(log.active()));
+    let frames = match sealed {
+        Some(place) => {
+            let segment = SealedSegment::new(Arc::clone(directory), place, options.sources.maps);
+            Frames::Sealed(Arc::new(segment))
+        }
+        None => active.clone(),
+    };
+    let mut view = View { parts: parts.into_iter().map(|part| place_part(part, &frames)).collect() };
+    if sealed.is_some() {
+        let sealed_id = frames.segment();
+        let is_empty =
+            |part: &Part| part.ask(|index| index.row_count() == 0) && part.frames.segment() == sealed_id;
+        let several = view.parts.iter().filter(|part| part.frames.segment() == sealed_id).count() > 1;
+        view.parts.retain(|part| !several || !is_empty(part));
+        view.parts.push(Part::active(active, ActiveIndex::new(log.next_sequence())));
+    }
+    view
+}
+
+fn reader_view(
+    parts: Vec<annals_checkpoint::Part>,
+    layout: &Layout,
+    tail: Option<&annals_segment::Tail>,
+    directory: &Arc<dyn Directory>,
+    options: &Options,
+) -> View {
+    let Some((newest, tail)) = layout.newest.as_ref().zip(tail) else { return View::default() };
+    let place = SealedPlace {
+        store: newest.header.store,
+        id: newest.header.id,
+        generation: newest.header.generation,
+        first_sequence: newest.header.first_sequence,
+        end: tail.position.offset,
+        chain: tail.position.chain,
+    };
+    // Not mapped, unless it is closed: a writer may cut what it prepared.
+    let maps = options.sources.maps && newest.clean.is_some();
+    let frames = Frames::Sealed(Arc::new(SealedSegment::new(Arc::clone(directory), place, maps)));
+    View { parts: parts.into_iter().map(|part| place_part(part, &frames)).collect() }
+}
+
+fn place_part(part: annals_checkpoint::Part, newest: &Frames) -> Part {
+    let frames = part.sealed.map_or_else(|| newest.clone(), Frames::Sealed);
+    match part.index {
+        PartIndex::Sealed(index) => Part::sealed(frames, index),
+        PartIndex::Active(index) => Part::active(frames, *index),
+        _ => Part::active(frames, ActiveIndex::new(Sequence(1))),
+    }
+}
+
+fn last_sequence(view: &View, frontier: Option<Frontier>) -> Sequence {
+    let last = view.parts.last();
+    let behind =
+        last.map_or(1, |part| part.first_sequence.0 + u64::from(part.ask(|index| index.row_count())));
+    let last = Sequence(behind - 1);
+    frontier.map_or(last, |frontier| frontier.visible.min(last))
+}
+
+/// Sealed segments whose footer is to be written behind the appends.
+fn without_footers(view: &View) -> Vec<String> {
+    let missing = view.parts.iter().filter_map(|part| match &part.frames {
+        Frames::Sealed(segment) if !part.has_footer() => Some(segment.place()),
+        _ => None,
+    });
+    let mut names: Vec<_> = missing.map(|place| segment_name(place.id, place.generation)).collect();
+    names.dedup();
+    names
+}
+
+/// A store around an open log, with its thread.
+fn start(
+    options: Options,
+    directory: Arc<dyn Directory>,
+    mut report: OpenReport,
+    view: View,
+    fold: Fold,
+    log: Log,
+) -> Store {
+    report.store = log.id();
+    let has_work = !without_footers(&view).is_empty();
+    let last = Sequence(log.next_sequence().0 - 1);
+    let tail_bytes = report.tail_bytes;
+    let turn = first_turn(&options, &fold, log, tail_bytes);
+    let kinds = Kinds::new(fold.kind_names);
+    let worker = Arc::new(Worker::default());
+    let is_threaded = options.background == Background::Thread;
+    let writer = Writer {
+        turn: Mutex::new(Turn { landmark: Landmark { kind_count: kinds.count(), ..turn.landmark }, ..turn }),
+        landed: Default::default(),
+        ids: IdSource::new(Arc::clone(&options.entropy)),
+        worker: Arc::clone(&worker),
+        thread: Mutex::default(),
+        sealing: Mutex::default(),
+        checkpointing: Mutex::default(),
+    };
+    let shared = Arc::new(Shared {
+        directory,
+        options,
+        report,
+        view: RwLock::new(Arc::new(view)),
+        visible: AtomicU64::new(last.0),
+        kinds: RwLock::new(kinds),
+        incidents: Mutex::default(),
+        writer: Some(writer),
+    });
+    if has_work {
+        worker.wake_to_work();
+    }
+    if shared.report.log.was_unclean || shared.report.was_created {
+        shared.begin_frontier();
+    }
+    if is_threaded {
+        start_thread(&shared, worker);
+    }
+    Store { shared }
+}
+
+fn start_thread(shared: &Arc<Shared>, worker: Arc<Worker>) {
+    let weak: Weak<Shared> = Arc::downgrade(shared);
+    let thread = thread::Builder::new().name("annals".to_owned());
+    match thread.spawn(move || background::run(&worker, &weak)) {
+        Ok(handle) => {
+            let writer = shared.writer.as_ref().expect("made for writing");
+            *crate::store::lock(&writer.thread) = Some(handle);
+        }
+        Err(error) => shared.incident(format!("no thread for the work behind the appends: {error}")),
+    }
+}
+
+fn first_turn(options: &Options, fold: &Fold, log: Log, tail_bytes: u64) -> Turn {
+    let last = Sequence(log.next_sequence().0 - 1);
+    let reach = Reach { bytes: tail_bytes, sequence: last };
+    let header = log.active().header();
+    let landmark = Landmark {
+        segment: header.id,
+        generation: header.generation,
+        first_sequence: header.first_sequence,
+        offset: log.end(),
+        chain: log.chain(),
+        sequence: last,
+        recorded: fold.recorded,
+        mark: fold.mark,
+        control: fold.control,
+        kind_count: 0,
+    };
+    Turn {
+        frontier: None,
+        has_frontier: false,
+        recorded: note(fold, options).recorded,
+        mark: fold.mark,
+        control: fold.control,
+        group: 0,
+        waiting: 0,
+        wants_sync: false,
+        is_led: false,
+        appended: reach,
+        written: reach,
+        durable: reach,
+        landmark,
+        checkpointed_bytes: 0,
+        log: Some(log),
+    }
+}

@@ -1,0 +1,216 @@
+//! How a store is opened and kept. The defaults are safe.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use annals_checkpoint::SourceOptions;
+use annals_segment::{Directory, DiskDirectory, Entropy, SystemEntropy};
+
+use crate::{Clock, Error, Store, SystemClock, open};
+
+const SEGMENT_BYTES_MIN: u64 = 4 << 10;
+const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+
+/// How durable an append is when its receipt returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Durability {
+    /// In the store's own buffer: lost when the process ends before it is written.
+    Queued,
+    /// With the operating system: survives the end of the process, not of the system.
+    Written,
+    /// On the disk: survives a power loss, as far as disk and file system keep their word.
+    Durable,
+}
+
+/// Who does the work behind the appends: syncing what nobody waits for, sealing, checkpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Background {
+    /// A thread of the store's own.
+    Thread,
+    /// Whoever calls [`Store::pump`]; for tests that want to know what happens when.
+    Manual,
+}
+
+/// How a store is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub(crate) create: bool,
+    pub(crate) segment_bytes: u64,
+    pub(crate) durability: Durability,
+    pub(crate) visibility: Durability,
+    pub(crate) lock_timeout: Duration,
+    pub(crate) event_bytes_max: u64,
+    pub(crate) batch_bytes_max: u64,
+    pub(crate) checkpoint_bytes: u64,
+    pub(crate) sources: SourceOptions,
+    pub(crate) background: Background,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            create: false,
+            segment_bytes: 64 << 20,
+            durability: Durability::Durable,
+            visibility: Durability::Durable,
+            lock_timeout: Duration::ZERO,
+            event_bytes_max: 16 << 20,
+            batch_bytes_max: 256 << 20,
+            checkpoint_bytes: 16 << 20,
+            sources: SourceOptions::default(),
+            background: Background::Thread,
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy::default()),
+        }
+    }
+}
+
+impl Options {
+    /// The defaults.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether a store is made where there is none. Default: no.
+    #[must_use]
+    pub fn create(mut self, create: bool) -> Self {
+        self.create = create;
+        self
+    }
+
+    /// How many bytes a segment has before the next is begun: 4 KiB to 1 GiB, cut to that. Default: 64 MiB.
+    #[must_use]
+    pub fn segment_bytes(mut self, bytes: u64) -> Self {
+        self.segment_bytes = bytes.clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
+        self
+    }
+
+    /// How durable an append is when its receipt returns, where the append itself does not say. Default:
+    /// durable.
+    #[must_use]
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// How durable an event is before anybody can read it; `Queued` counts as `Written`. Default: durable.
+    #[must_use]
+    pub fn visibility(mut self, visibility: Durability) -> Self {
+        self.visibility = visibility.max(Durability::Written);
+        self
+    }
+
+    /// How long opening waits for another writer to let go. Default: not at all.
+    #[must_use]
+    pub fn lock_timeout(mut self, timeout: Duration) -> Self {
+        self.lock_timeout = timeout;
+        self
+    }
+
+    /// The most bytes that an event may take: its header, strings, extensions and payload. Default: 16 MiB.
+    #[must_use]
+    pub fn event_bytes_max(mut self, bytes: u64) -> Self {
+        self.event_bytes_max = bytes;
+        self
+    }
+
+    /// The most bytes that a batch may take. Default: 256 MiB.
+    #[must_use]
+    pub fn batch_bytes_max(mut self, bytes: u64) -> Self {
+        self.batch_bytes_max = bytes;
+        self
+    }
+
+    /// After how many bytes of log a checkpoint is written in the background. Default: 16 MiB.
+    #[must_use]
+    pub fn checkpoint_bytes(mut self, bytes: u64) -> Self {
+        self.checkpoint_bytes = bytes;
+        self
+    }
+
+    /// Whether footers are used; without them, sealed segments are indexed from their frames. Default: yes.
+    #[must_use]
+    pub fn use_footers(mut self, use_them: bool) -> Self {
+        self.sources.footers = use_them;
+        self
+    }
+
+    /// Whether the checkpoint is used; without it, the newest segment is indexed from its frames. Default: yes.
+    #[must_use]
+    pub fn use_checkpoint(mut self, use_it: bool) -> Self {
+        self.sources.checkpoint = use_it;
+        self
+    }
+
+    /// Whether sealed segments are mapped. Without maps they are read by system calls, and a file that another
+    /// program cuts short is an error instead of the end of the process. Default: yes.
+    #[must_use]
+    pub fn maps(mut self, maps: bool) -> Self {
+        self.sources.maps = maps;
+        self
+    }
+
+    /// Who does the work behind the appends. Default: a thread.
+    #[must_use]
+    pub fn background(mut self, background: Background) -> Self {
+        self.background = background;
+        self
+    }
+
+    /// Where the time comes from. Default: the system.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Where random numbers come from. Default: the system.
+    #[must_use]
+    pub fn entropy(mut self, entropy: impl Entropy + 'static) -> Self {
+        self.entropy = Arc::new(entropy);
+        self
+    }
+
+    /// Opens the store in the directory `path` for writing and reading.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where there is none and none is to be made, [`Error::Locked`], [`Error::Corrupt`],
+    /// [`Error::NewerVersion`], [`Error::Environment`]. Where a store is refused, none of its files is changed.
+    pub fn open(self, path: impl AsRef<Path>) -> Result<Store, Error> {
+        let path = path.as_ref();
+        let opened = if self.create { DiskDirectory::create(path) } else { DiskDirectory::open(path) };
+        let directory = opened.map_err(|error| open::directory_error(path, error))?;
+        open::open(self, Arc::new(directory))
+    }
+
+    /// Opens the store in `directory`, whatever it is made of.
+    ///
+    /// # Errors
+    /// As [`Options::open`].
+    pub fn open_on(self, directory: impl Directory + 'static) -> Result<Store, Error> {
+        open::open(self, Arc::new(directory))
+    }
+
+    /// Opens the store in the directory `path` for reading only. Nothing is written, and a writer in this or
+    /// another process is not disturbed: what it shows at this moment is what is seen.
+    ///
+    /// # Errors
+    /// As [`Options::open`], but for the lock.
+    pub fn open_read_only(self, path: impl AsRef<Path>) -> Result<Store, Error> {
+        let path = path.as_ref();
+        let directory = DiskDirectory::open(path).map_err(|error| open::directory_error(path, error))?;
+        open::open_read_only(&self, &(Arc::new(directory) as Arc<dyn Directory>))
+    }
+
+    /// Opens the store in `directory` for reading only.
+    ///
+    /// # Errors
+    /// As [`Options::open_read_only`].
+    pub fn open_read_only_on(self, directory: impl Directory + 'static) -> Result<Store, Error> {
+        open::open_read_only(&self, &(Arc::new(directory) as Arc<dyn Directory>))
+    }
+}

@@ -1,0 +1,274 @@
+//! The store: what a program holds.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use annals_checkpoint::OpenReport;
+use annals_index::{Query, QueryItem};
+use annals_segment::Directory;
+use annals_wire::{Coordinate, EventId, Kind, Lane, Sequence, StoreId};
+
+use crate::{
+    Durability, Error, Event, Events, NewEvent, Options, Receipt,
+    kinds::Kinds,
+    turn::Writer,
+    view::{Trouble, View},
+};
+
+/// A store that is open. Cheap to clone; all clones are the same store.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What all clones share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) directory: Arc<dyn Directory>,
+    pub(crate) options: Options,
+    pub(crate) report: OpenReport,
+    pub(crate) view: RwLock<Arc<View>>,
+    /// The newest event that may be read.
+    pub(crate) visible: AtomicU64,
+    pub(crate) kinds: RwLock<Kinds>,
+    /// What went wrong since the open and was mended, or waits to be.
+    pub(crate) incidents: Mutex<Vec<String>>,
+    /// `None` where the store was opened for reading only.
+    pub(crate) writer: Option<Writer>,
+}
+
+impl Store {
+    /// Opens the store in the directory `path` with the default [`Options`], making it where there is none.
+    ///
+    /// # Errors
+    /// As [`Options::open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Options::new().create(true).open(path)
+    }
+
+    /// Opens the store in the directory `path` for reading only, with the default [`Options`].
+    ///
+    /// # Errors
+    /// As [`Options::open_read_only`].
+    pub fn open_read_only(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Options::new().open_read_only(path)
+    }
+
+    /// What opening the store found and did.
+    pub fn report(&self) -> &OpenReport {
+        &self.shared.report
+    }
+
+    /// The store's id.
+    #[must_use]
+    pub fn id(&self) -> StoreId {
+        self.shared.report.store
+    }
+
+    /// Appends one event, as durable as [`Options::durability`] says.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`], [`Error::IdTaken`], [`Error::Invalid`], [`Error::TooLarge`]: nothing was appended.
+    /// [`Error::Stopped`]: whether it was is unknown until the store is opened again.
+    pub fn append(&self, event: &NewEvent<'_>) -> Result<Receipt, Error> {
+        self.append_with(event, self.shared.options.durability)
+    }
+
+    /// Appends one event, and returns when it is as durable as `durability` says.
+    ///
+    /// # Errors
+    /// As [`Store::append`].
+    pub fn append_with(&self, event: &NewEvent<'_>, durability: Durability) -> Result<Receipt, Error> {
+        let mut receipts = self.append_batch_with(std::slice::from_ref(event), durability)?;
+        Ok(receipts.pop().expect("a receipt for each event"))
+    }
+
+    /// Appends all of `events` or none, to any streams, as durable as [`Options::durability`] says. Expectations
+    /// are about the streams before the batch. Where all were appended before, these are the first receipts.
+    ///
+    /// # Errors
+    /// As [`Store::append`], and [`Error::PartlyRepeated`].
+    pub fn append_batch(&self, events: &[NewEvent<'_>]) -> Result<Vec<Receipt>, Error> {
+        self.append_batch_with(events, self.shared.options.durability)
+    }
+
+    /// Appends all of `events` or none, and returns when they are as durable as `durability` says.
+    ///
+    /// # Errors
+    /// As [`Store::append_batch`].
+    pub fn append_batch_with(
+        &self,
+        events: &[NewEvent<'_>],
+        durability: Durability,
+    ) -> Result<Vec<Receipt>, Error> {
+        self.shared.append(events, durability)
+    }
+
+    /// Makes everything that was appended so far durable; returns the last durable event.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`], [`Error::ReadOnly`], [`Error::Closed`].
+    pub fn sync(&self) -> Result<Sequence, Error> {
+        self.shared.sync()
+    }
+
+    /// The kind with the name `name`: the one that has it, or the next free one of category 0x1, to which the
+    /// name is then bound, in the log and for ever.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the name is empty, over 1,024 bytes or has control characters, or where all
+    /// 4,096 kinds are taken; [`Error::ReadOnly`], [`Error::Closed`], [`Error::Stopped`].
+    pub fn kind(&self, name: &str) -> Result<Kind, Error> {
+        match self.find_kind(name) {
+            Some(kind) => Ok(kind),
+            None => self.shared.bind_kind(None, name),
+        }
+    }
+
+    /// Binds `name` to `kind`, in the log and for ever; nothing happens where it is bound so already.
+    ///
+    /// # Errors
+    /// As [`Store::kind`], and [`Error::Invalid`] where either is bound otherwise.
+    pub fn name_kind(&self, kind: Kind, name: &str) -> Result<(), Error> {
+        if self.find_kind(name) == Some(kind) {
+            return Ok(());
+        }
+        self.shared.bind_kind(Some(kind), name).map(|_| ())
+    }
+
+    /// The kind that has the name `name`.
+    #[must_use]
+    pub fn find_kind(&self, name: &str) -> Option<Kind> {
+        self.shared.kinds.read().unwrap_or_else(PoisonError::into_inner).kind(name)
+    }
+
+    /// The name of `kind`.
+    #[must_use]
+    pub fn kind_name(&self, kind: Kind) -> Option<String> {
+        self.shared.kinds.read().unwrap_or_else(PoisonError::into_inner).name(kind).map(str::to_owned)
+    }
+
+    /// All kinds that have a name, by kind.
+    #[must_use]
+    pub fn kind_names(&self) -> Vec<(Kind, String)> {
+        self.shared.kinds.read().unwrap_or_else(PoisonError::into_inner).all()
+    }
+
+    /// The event with the id `id`, where it is there and visible.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Environment`].
+    pub fn get(&self, id: EventId) -> Result<Option<Event>, Error> {
+        let visible = self.last_sequence();
+        self.shared.ask(|view| {
+            let found = view.find_id(id)?.filter(|found| found.sequence <= visible);
+            Ok(found.map(|found| found.read()).transpose()?)
+        })
+    }
+
+    /// Every event, in order of sequence.
+    pub fn all(&self) -> Events {
+        Events::query(Arc::clone(&self.shared), Query::all())
+    }
+
+    /// The events that `query` asks for, in order of sequence.
+    pub fn query(&self, query: Query) -> Events {
+        Events::query(Arc::clone(&self.shared), query)
+    }
+
+    /// The events of a coordinate's trunk, in order of revision.
+    pub fn stream(&self, coordinate: &Coordinate) -> Events {
+        Events::stream(Arc::clone(&self.shared), coordinate, Lane(0))
+    }
+
+    /// The events of a scope, in order of sequence.
+    pub fn scope(&self, scope: &str) -> Events {
+        self.query(Query::of(QueryItem::new().scope(scope)))
+    }
+
+    /// The newest event that can be read; 0 where there is none.
+    #[must_use]
+    pub fn last_sequence(&self) -> Sequence {
+        Sequence(self.shared.visible.load(Ordering::Acquire))
+    }
+
+    /// What went wrong since the store was opened and did not end it: derived files that were damaged or could
+    /// not be written.
+    #[must_use]
+    pub fn incidents(&self) -> Vec<String> {
+        lock(&self.shared.incidents).clone()
+    }
+
+    /// Does what waits to be done behind the appends: syncs, seals, writes a checkpoint where one is due. With
+    /// [`crate::Background::Manual`] nobody else does.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`], [`Error::Environment`].
+    pub fn pump(&self) -> Result<(), Error> {
+        self.shared.pump()
+    }
+
+    /// Writes a checkpoint now, whether one is due or not. Appends go on meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`], [`Error::Closed`], [`Error::Stopped`], [`Error::Environment`].
+    pub fn checkpoint(&self) -> Result<(), Error> {
+        self.shared.sync()?;
+        self.shared.write_checkpoint()
+    }
+
+    /// Makes everything durable, finishes the work behind the appends, and records that the store was closed
+    /// cleanly. Other clones can still read, and append no more. A store that was opened for reading only has
+    /// nothing to close.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`], [`Error::Environment`]: what was acknowledged as durable is safe all the same.
+    pub fn close(self) -> Result<(), Error> {
+        self.shared.close()
+    }
+}
+
+impl Shared {
+    pub(crate) fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Replaces the view by what `change` makes of it.
+    pub(crate) fn change_view(&self, change: impl FnOnce(&mut View)) {
+        let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        let mut changed = (**view).clone();
+        change(&mut changed);
+        *view = Arc::new(changed);
+    }
+
+    /// Asks the view. Where tables turn out damaged, their part is indexed from its frames and asked again.
+    pub(crate) fn ask<R>(
+        &self,
+        mut question: impl FnMut(&Arc<View>) -> Result<R, Trouble>,
+    ) -> Result<R, Error> {
+        loop {
+            match question(&self.view()) {
+                Ok(answer) => return Ok(answer),
+                Err(Trouble::Log(error)) => return Err(error.into()),
+                Err(Trouble::Index { segment, first_sequence, why }) => {
+                    self.mend_index(segment, first_sequence, &why)?;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn incident(&self, what: String) {
+        tracing::warn!("{what}");
+        lock(&self.incidents).push(what);
+    }
+}
+
+/// Locks what no panic leaves half done.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,104 @@
+//! The writer's state: what only the one whose turn it is may touch.
+//!
+//! Invariant: `visible <= durable <= written <= appended`, by sequence and by bytes; visible is written instead
+//! of durable where the store's visibility says so.
+
+use std::{
+    sync::{Arc, Condvar, Mutex},
+    thread::JoinHandle,
+};
+
+use annals_segment::{FrontierFile, Log, Note};
+use annals_wire::{Chain, Digest, Generation, Recorded, SegmentId, Sequence};
+
+use crate::{background::Worker, ids::IdSource};
+
+/// Everything that a store opened for writing has beside the others.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub(crate) turn: Mutex<Turn>,
+    /// Where the members of a group wait: those of even groups at one, those of odd ones at the other.
+    pub(crate) landed: [Condvar; 2],
+    pub(crate) ids: IdSource,
+    pub(crate) worker: Arc<Worker>,
+    pub(crate) thread: Mutex<Option<JoinHandle<()>>>,
+    /// Held while segments are sealed, and while a checkpoint is written: one at a time of each.
+    pub(crate) sealing: Mutex<()>,
+    pub(crate) checkpointing: Mutex<()>,
+}
+
+/// What only the one whose turn it is may touch.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    /// `None` when the store was closed.
+    pub(crate) log: Option<Log>,
+    /// What readers in other processes go by; opened before the first byte is written.
+    pub(crate) frontier: Option<FrontierFile>,
+    pub(crate) has_frontier: bool,
+    pub(crate) recorded: Recorded,
+    pub(crate) mark: Digest,
+    pub(crate) control: Digest,
+    /// The group that is forming.
+    pub(crate) group: u64,
+    /// How many callers wait for the forming group.
+    pub(crate) waiting: u32,
+    /// Whether one of them wants it durable.
+    pub(crate) wants_sync: bool,
+    /// Whether somebody is writing for the group before.
+    pub(crate) is_led: bool,
+    pub(crate) appended: Reach,
+    pub(crate) written: Reach,
+    pub(crate) durable: Reach,
+    /// The place up to which everything is durable.
+    pub(crate) landmark: Landmark,
+    /// How many bytes of log there were at the last checkpoint.
+    pub(crate) checkpointed_bytes: u64,
+}
+
+/// How far the log reaches in some respect.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Reach {
+    /// Bytes of frames since the store was opened, over all segments.
+    pub(crate) bytes: u64,
+    /// The last event.
+    pub(crate) sequence: Sequence,
+}
+
+/// A place in the log with all that a checkpoint says of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Landmark {
+    pub(crate) segment: SegmentId,
+    pub(crate) generation: Generation,
+    pub(crate) first_sequence: Sequence,
+    pub(crate) offset: u64,
+    pub(crate) chain: Chain,
+    pub(crate) sequence: Sequence,
+    pub(crate) recorded: Recorded,
+    pub(crate) mark: Digest,
+    pub(crate) control: Digest,
+    pub(crate) kind_count: usize,
+}
+
+impl Turn {
+    /// The owner's note for headers and the manifest.
+    pub(crate) fn note(&self) -> Note {
+        Note { recorded: self.recorded, mark: self.mark }
+    }
+
+    /// The place behind all that was staged.
+    pub(crate) fn place(&self, log: &Log, kind_count: usize) -> Landmark {
+        let header = log.active().header();
+        Landmark {
+            segment: header.id,
+            generation: header.generation,
+            first_sequence: header.first_sequence,
+            offset: log.end(),
+            chain: log.chain(),
+            sequence: self.appended.sequence,
+            recorded: self.recorded,
+            mark: self.mark,
+            control: self.control,
+            kind_count,
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! Verification: every checksum, hash and chain of a store, and what is derived against what it derives from.
+//!
+//! Invariant: nothing is changed and nothing repaired. One damaged place does not end it: what can still be
+//! checked is.
+
+mod frames;
+
+use std::{path::Path, sync::Arc};
+
+use annals_checkpoint::{FRAME_TYPES, Fold, FoundCheckpoint, find_checkpoint};
+use annals_index::ActiveIndex;
+use annals_segment::{
+    CHECKPOINT, Directory, DiskDirectory, Inventory, Layout, Newest, Outside, SealedPlace, SealedSegment,
+    Tail, live_epoch, read_frontier, segment_name,
+};
+use annals_wire::{Chain, Digest, Frontier, SegmentHeader};
+use serde::Serialize;
+
+use crate::{Error, open, seal};
+use frames::Frames;
+
+/// What a verification found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct VerifyReport {
+    /// Segments that were walked.
+    pub segment_count: u64,
+    /// Events whose checksums, place, hash and chain were checked.
+    pub event_count: u64,
+    /// Control records whose checksums and chain were checked.
+    pub control_count: u64,
+    /// Streams whose chains were followed.
+    pub stream_count: u64,
+    /// Bytes of segments that were read.
+    pub byte_count: u64,
+    /// Footers that were compared with one made from the frames, byte for byte.
+    pub footer_count: u64,
+    /// What was compared of the checkpoint.
+    pub checkpoint: Option<String>,
+    /// What a crash left behind the last whole batch, which the next open for writing cuts off: no damage.
+    pub torn: Option<String>,
+    /// What is damaged.
+    pub damage: Vec<Damage>,
+    /// What is worth knowing and no damage.
+    pub notes: Vec<String>,
+}
+
+/// A damaged place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Damage {
+    /// The file.
+    pub file: String,
+    /// Where in the file, where that is known.
+    pub offset: Option<u64>,
+    /// What is wrong.
+    pub what: String,
+    /// Whether the file is derived from others, so that the store builds it again and loses nothing.
+    pub is_derived: bool,
+}
+
+/// How far a verification is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VerifyProgress {
+    /// Bytes of segments that were walked.
+    pub done_bytes: u64,
+    /// Bytes of all segments.
+    pub total_bytes: u64,
+}
+
+impl VerifyReport {
+    /// Whether nothing is damaged.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.damage.is_empty()
+    }
+
+    fn damaged(&mut self, error: &annals_segment::Error) {
+        use annals_segment::Error as Log;
+        let (file, offset) = match error {
+            Log::Corrupt { path, offset, .. } | Log::Mismatch { path, offset, .. } => (path, Some(*offset)),
+            Log::Lost { path, end, .. } => (path, Some(*end)),
+            Log::MissingSegment { path, .. }
+            | Log::Misplaced { path, .. }
+            | Log::ManifestLost { path, .. } => (path, None),
+            _ => return,
+        };
+        let file = file.display().to_string();
+        self.damage.push(Damage { file, offset, what: error.to_string(), is_derived: false });
+    }
+
+    fn damaged_derived(&mut self, file: String, offset: Option<u64>, what: String) {
+        self.damage.push(Damage { file, offset, what, is_derived: true });
+    }
+}
+
+/// Verifies the store in the directory `path`, which may be open elsewhere, also for writing: then as far as its
+/// writer lets others read. `progress` is told how far it is.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::NewerVersion`], or [`Error::Environment`] where something cannot be read.
+/// Damage is no error: it is in the report.
+pub fn verify(
+    path: impl AsRef<Path>,
+    progress: &mut dyn FnMut(VerifyProgress),
+) -> Result<VerifyReport, Error> {
+    let path = path.as_ref();
+    let directory = DiskDirectory::open(path).map_err(|error| open::directory_error(path, error))?;
+    verify_on(directory, progress)
+}
+
+/// Verifies the store in `directory`, whatever it is made of.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_on(
+    directory: impl Directory + 'static,
+    progress: &mut dyn FnMut(VerifyProgress),
+) -> Result<VerifyReport, Error> {
+    let directory: Arc<dyn Directory> = Arc::new(directory);
+    let mut report = VerifyReport::default();
+    let frontier = match live_epoch(&*directory)? {
+        Some(epoch) => read_frontier(&*directory, epoch)?,
+        None => None,
+    };
+    let upto = frontier.map(|frontier| frontier.segment);
+    let layout = Inventory::take(&*directory).and_then(|inventory| {
+        report.notes.extend(
+            inventory.torn.iter().map(|name| format!("{name} holds bytes that an earlier recovery cut off")),
+        );
+        if inventory.foreign_count > 0 {
+            report.notes.push(format!("{} files are nothing of the store's", inventory.foreign_count));
+        }
+        Layout::decide(&inventory, directory.path(), upto)
+    });
+    let layout = match layout {
+        Ok(layout) => layout,
+        Err(error) if error.is_damage() => {
+            report.damaged(&error);
+            return Ok(report);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    report.notes.extend(layout.oddities.iter().cloned());
+    let checkpoint = look_at_checkpoint(&*directory, &mut report)?;
+    let total_bytes = layout.sealed.iter().map(|place| place.end).sum::<u64>()
+        + layout.newest.as_ref().map_or(0, |newest| newest.len);
+    let mut show = |done_bytes| progress(VerifyProgress { done_bytes, total_bytes });
+    let walk = Walk { directory: &directory, layout: &layout, checkpoint: checkpoint.as_ref(), frontier };
+    walk.run(&mut report, &mut show)?;
+    Ok(report)
+}
+
+fn look_at_checkpoint(
+    directory: &dyn Directory,
+    report: &mut VerifyReport,
+) -> Result<Option<FoundCheckpoint>, Error> {
+    match find_checkpoint(directory, false)? {
+        Some(Ok(found)) => Ok(Some(found)),
+        Some(Err(why)) => {
+            let file = directory.path().join(CHECKPOINT).display().to_string();
+            report.damaged_derived(file, None, why);
+            Ok(None)
+        }
+        None => Ok(None),
+    }
+}
+
+/// A walk over all segments.
+struct Walk<'a> {
+    directory: &'a Arc<dyn Directory>,
+    layout: &'a Layout,
+    checkpoint: Option<&'a FoundCheckpoint>,
+    frontier: Option<Frontier>,
+}
+
+impl Walk<'_> {
+    fn run(&self, report: &mut VerifyReport, show: &mut dyn FnMut(u64)) -> Result<(), Error> {
+        let mut frames = Frames::default();
+        for place in &self.layout.sealed {
+            self.sealed(place, &mut frames, report, show)?;
+        }
+        if let Some(newest) = &self.layout.newest {
+            self.newest(newest, &mut frames, report, show)?;
+        }
+        report.event_count = frames.event_count;
+        report.control_count = frames.control_count;
+        report.stream_count = frames.stream_count();
+        report.damage.append(&mut frames.damage);
+        Ok(())
+    }
+
+    fn sealed(
+        &self,
+        place: &SealedPlace,
+        frames: &mut Frames,
+        report: &mut VerifyReport,
+        show: &mut dyn FnMut(u64),
+    ) -> Result<(), Error> {
+        let segment = SealedSegment::new(Arc::clone(self.directory), *place, false);
+        let mut index = ActiveIndex::new(place.first_sequence);
+        let start = report.byte_count;
+        report.byte_count += place.end;
+        report.segment_count += 1;
+        let walked = segment.header().copied().and_then(|header| {
+            frames.begin(segment.path(), &header);
+            segment.scan(FRAME_TYPES, &mut |offset, frame| {
+                show(start + offset);
+                frames.check(&mut index, segment.path(), offset, frame);
+                Ok(())
+            })
+        });
+        match walked {
+            Ok(_) if frames.is_indexed() => self.footer(&segment, &index, report),
+            Ok(_) => Ok(()),
+            Err(error) if error.is_damage() => {
+                report.damaged(&error);
+                frames.lose_track();
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Compares a footer with the one that its frames give.
+    fn footer(
+        &self,
+        segment: &SealedSegment,
+        index: &ActiveIndex,
+        report: &mut VerifyReport,
+    ) -> Result<(), Error> {
+        let expected = seal::encode(index, segment.place(), segment.digest()?);
+        let whole = segment.whole()?;
+        let start = segment.place().end;
+        let found = whole.get(usize::try_from(start).unwrap_or(usize::MAX)..).unwrap_or_default();
+        if found.iter().all(|byte| *byte == 0) {
+            report.notes.push(format!("{} has no footer yet", segment.path().display()));
+            return Ok(());
+        }
+        report.footer_count += 1;
+        if let Some(place) = first_difference(&expected, found) {
+            let what =
+                "the footer is not the one that its frames give; the next open for writing builds it again";
+            report.damaged_derived(
+                segment.path().display().to_string(),
+                Some(start + place),
+                what.to_owned(),
+            );
+        }
+        Ok(())
+    }
+
+    fn newest(
+        &self,
+        newest: &Newest,
+        frames: &mut Frames,
+        report: &mut VerifyReport,
+        show: &mut dyn FnMut(u64),
+    ) -> Result<(), Error> {
+        let header = &newest.header;
+        let name = segment_name(header.id, header.generation);
+        let path = self.directory.path().join(&name);
+        let start = report.byte_count;
+        report.byte_count += newest.len;
+        report.segment_count += 1;
+        let head = self.checkpoint.map(|found| &found.head);
+        let of_newest = head.filter(|head| head.store == header.store && head.watermark.segment == header.id);
+        let outside = Outside {
+            start: None,
+            checkpoint_end: of_newest.map_or(0, |head| head.watermark.offset),
+            frontier_end: self
+                .frontier
+                .filter(|frontier| frontier.segment == header.id)
+                .map(|found| found.end),
+        };
+        let mut index = ActiveIndex::new(header.first_sequence);
+        let mut prefix = Prefix::new(of_newest.map(|head| head.watermark.offset), header);
+        frames.begin(&path, header);
+        let walked = Tail::walk(&**self.directory, newest, outside, FRAME_TYPES, &mut |offset, frame| {
+            show(start + offset);
+            prefix.reach(offset, &index, frames);
+            frames.check(&mut index, &path, offset, frame);
+            prefix.chain = prefix.chain.then(frame.header.header_crc);
+            Ok(())
+        });
+        match walked {
+            Ok(tail) => {
+                prefix.reach(tail.position.offset, &index, frames);
+                report.torn = tail.torn.map(|torn| {
+                    format!("{name} ends in {} torn bytes at offset {}: {}", torn.len, torn.offset, torn.why)
+                });
+                if frames.is_indexed() {
+                    self.compare_checkpoint(newest, &prefix, report);
+                }
+                Ok(())
+            }
+            Err(error) if error.is_damage() => {
+                report.damaged(&error);
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Compares the checkpoint with what the frames up to its watermark give.
+    fn compare_checkpoint(&self, newest: &Newest, prefix: &Prefix<'_>, report: &mut VerifyReport) {
+        let Some(found) = self.checkpoint else { return };
+        let watermark = &found.head.watermark;
+        if let Err(error) =
+            annals_checkpoint::Plan::check_checkpoint(&found.head, self.layout, self.directory.path())
+        {
+            report.damaged(&error);
+            return;
+        }
+        if found.head.store != newest.header.store || watermark.segment != newest.header.id {
+            report.checkpoint = Some("older than the newest segment, and not used".to_owned());
+            return;
+        }
+        let Some(reached) = &prefix.reached else { return };
+        let file = self.directory.path().join(CHECKPOINT).display().to_string();
+        let tables_start =
+            found.region.len().saturating_sub(usize::try_from(found.tables_len).unwrap_or(usize::MAX));
+        let tables = found.region.get(tables_start..).unwrap_or_default();
+        if let Some(place) = first_difference(&reached.tables, tables) {
+            let what =
+                "the tables are not those that the frames give; the next open does without them".to_owned();
+            report.damaged_derived(file.clone(), Some(tables_start as u64 + place), what);
+        }
+        let names: Vec<_> = found.head.kind_names.iter().map(|(kind, name)| (*kind, name.clone())).collect();
+        let fold = &reached.fold;
+        let mut expected: Vec<_> = fold.kind_names.iter().map(|(kind, name)| (*kind, name.clone())).collect();
+        expected.sort();
+        let mut sorted = names;
+        sorted.sort();
+        if sorted != expected
+            || (found.head.control, watermark.mark) != (fold.control, fold.mark)
+            || watermark.chain != reached.chain
+        {
+            let what =
+                "the head is not what the frames give: names, chain, or the last event's hash".to_owned();
+            report.damaged_derived(file, Some(0), what);
+        }
+        report.checkpoint = Some(format!(
+            "head and tables, up to sequence {} at offset {} of {}",
+            watermark.sequence,
+            watermark.offset,
+            segment_name(watermark.segment, watermark.generation)
+        ));
+    }
+}
+
+/// What the frames give up to a checkpoint's watermark.
+struct Prefix<'a> {
+    offset: Option<u64>,
+    header: &'a SegmentHeader,
+    chain: Chain,
+    reached: Option<Reached>,
+}
+
+struct Reached {
+    tables: Vec<u8>,
+    fold: Fold,
+    chain: Chain,
+}
+
+impl<'a> Prefix<'a> {
+    fn new(offset: Option<u64>, header: &'a SegmentHeader) -> Self {
+        Self { offset, header, chain: Chain::default(), reached: None }
+    }
+
+    /// Keeps what the frames gave when the walk reaches the watermark.
+    fn reach(&mut self, offset: u64, index: &ActiveIndex, frames: &Frames) {
+        if self.reached.is_some() || self.offset != Some(offset) {
+            return;
+        }
+        let place = SealedPlace {
+            store: self.header.store,
+            id: self.header.id,
+            generation: self.header.generation,
+            first_sequence: self.header.first_sequence,
+            end: offset,
+            chain: self.chain,
+        };
+        let tables = seal::encode(index, &place, Digest::NONE);
+        self.reached = Some(Reached { tables, fold: frames.fold.clone(), chain: self.chain });
+    }
+}
+
+fn first_difference(expected: &[u8], found: &[u8]) -> Option<u64> {
+    if expected == found {
+        return None;
+    }
+    let same = expected.iter().zip(found).take_while(|(one, other)| one == other).count();
+    Some(same as u64)
+}

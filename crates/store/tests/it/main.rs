@@ -1,0 +1,6 @@
+//! The store's tests.
+//!
+//! Each module is one promise: what an append demands and gives, how reads agree, what opening finds, what a
+//! crash leaves, which damage is told.
+
+mod appending;

@@ -1,0 +1,362 @@
+//! The structures of one small store: what docs/format.md shows, and what the tests damage.
+
+use std::{collections::BTreeSet, fmt};
+
+use annals_wire::{
+    Batch, CHECKPOINT_PREFIX_LEN, Chain, CheckpointHead, CheckpointPrefix, CleanEnd, Control, CoveredSegment,
+    Depth, Digest, Error, FooterTrailer, Fork, FrameHeader, Frontier, Generation, Kind, Lane, Manifest,
+    Occurred, PreviousEnd, Recorded, Replaced, Revision, SEGMENT_HEADER_LEN, Salt, SegmentHeader, SegmentId,
+    Sequence, StoreId, Watermark, blake3_digest,
+};
+
+use crate::{
+    new_control::{NewControl, kind_name},
+    new_event::{NewEvent, NewPayload, Place},
+    new_tables::{Indexed, NewTables},
+};
+
+type Check = dyn Fn(&[u8]) -> Result<(), Error>;
+
+/// A structure with its bytes.
+pub(crate) struct Example {
+    pub(crate) structure: Structure,
+    /// The name, and what the bytes depend on besides their content.
+    pub(crate) title: String,
+    pub(crate) bytes: Vec<u8>,
+    check: Box<Check>,
+}
+
+/// What an example is of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Structure {
+    SegmentHeader,
+    Frame(Place),
+    ManifestSlot,
+    Frontier,
+    Footer,
+    Checkpoint,
+}
+
+impl Example {
+    /// Decodes `bytes` and panics where they are anything but what the example is.
+    pub(crate) fn check(&self, bytes: &[u8]) -> Result<(), Error> {
+        (self.check)(bytes)
+    }
+
+    fn new<T: PartialEq + fmt::Debug + 'static>(
+        structure: Structure,
+        name: &str,
+        value: T,
+        bytes: Vec<u8>,
+        decode: impl Fn(&[u8]) -> Result<T, Error> + 'static,
+    ) -> Self {
+        let check = move |bytes: &[u8]| {
+            assert_eq!(decode(bytes)?, value);
+            Ok(())
+        };
+        Self { structure, title: name.to_owned(), bytes, check: Box::new(check) }
+    }
+
+    fn at(mut self, place: Place) -> Self {
+        let Place { salt, segment, offset } = place;
+        self.title += &format!(" (offset {offset}, salt {:#018x}, segment {segment})", salt.0);
+        self
+    }
+}
+
+/// The store of the examples: two segments, the second without frames.
+struct Store {
+    store: StoreId,
+    first: SegmentHeader,
+    named: NewControl,
+    placed: NewEvent,
+    branched: NewEvent,
+}
+
+/// 2026-01-01T00:00:00Z, and milliseconds behind it.
+fn recorded(millis: u64) -> Recorded {
+    Recorded::from_millis(1_767_225_600_000 + millis)
+}
+
+fn order_placed() -> Kind {
+    Kind::new(0x1001).unwrap()
+}
+
+/// The salt of the first segment.
+const SALT: Salt = Salt(0x6a09_e667_f3bc_c908);
+/// The salt of the segment that replaced it.
+const REPLACED_SALT: Salt = Salt(0xbb67_ae85_84ca_a73b);
+
+impl Store {
+    fn new() -> Self {
+        let store = "019b76da-a800-7000-8000-00000000a11a".parse().unwrap();
+        let first = SegmentHeader {
+            store,
+            id: SegmentId(1),
+            generation: Generation(0),
+            salt: SALT,
+            first_sequence: Sequence(1),
+            recorded: recorded(0),
+            previous: None,
+        };
+        let named = NewControl {
+            previous: Digest::NONE,
+            batch: Batch::SINGLE,
+            synced_len: 512,
+            recorded: recorded(1),
+            control: kind_name(order_placed(), "order-placed"),
+        };
+        let placed = placed();
+        let branched = branched(&placed);
+        Self { store, first, named, placed, branched }
+    }
+
+    /// The frames of the first segment, with their offsets.
+    fn frames(&self) -> [(Place, Vec<u8>); 3] {
+        let at = |offset| Place { salt: SALT, segment: SegmentId(1), offset };
+        let named = (at(512), self.named.encode(at(512)));
+        let place = end(&named);
+        let placed = (at(place), self.placed.encode(at(place)));
+        let place = end(&placed);
+        let branched = (at(place), self.branched.encode(at(place)));
+        [named, placed, branched]
+    }
+
+    fn last(&self) -> Digest {
+        self.branched.hash()
+    }
+
+    fn first_segment_end(&self) -> PreviousEnd {
+        let frames = self.frames();
+        let crc = |(place, bytes): &(Place, Vec<u8>)| {
+            FrameHeader::decode(bytes, place.seed(), place.offset).unwrap().header_crc
+        };
+        PreviousEnd {
+            id: SegmentId(1),
+            generation: Generation(0),
+            end: end(&frames[2]),
+            chain: frames.iter().map(crc).fold(Chain::default(), Chain::then),
+            mark: self.last(),
+        }
+    }
+}
+
+fn end((place, bytes): &(Place, Vec<u8>)) -> u64 {
+    place.offset + bytes.len() as u64
+}
+
+/// An event without any optional part.
+fn placed() -> NewEvent {
+    NewEvent {
+        previous: Digest::NONE,
+        sequence: Sequence(1),
+        batch: Batch { index: 0, count: 2 },
+        synced_len: 608,
+        revision: Revision(1),
+        recorded: recorded(2),
+        kind: order_placed(),
+        id: "019b76da-a802-7000-8000-000000000001".parse().unwrap(),
+        correlation: None,
+        causation: None,
+        occurred: None,
+        lane: None,
+        entity: "order:42".to_owned(),
+        scope: "shop/eu".to_owned(),
+        tags: vec![],
+        extensions: vec![],
+        payload: NewPayload::Present(b"\x81\xa5total\xcd\x07\xc6".to_vec()),
+    }
+}
+
+/// An event with every optional part: the first of a lane that forks from `from`.
+fn branched(from: &NewEvent) -> NewEvent {
+    NewEvent {
+        previous: from.hash(),
+        sequence: Sequence(2),
+        batch: Batch { index: 1, count: 2 },
+        recorded: Recorded(recorded(2).0 + 1),
+        id: "019b76da-a802-7000-8000-000000000002".parse().unwrap(),
+        correlation: Some(from.id),
+        causation: Some(from.id),
+        occurred: Some(Occurred(1_767_225_599_000_000)),
+        lane: Some((Lane(1), Fork { depth: Depth(0), event: Some(from.id) })),
+        tags: vec!["draft".to_owned(), "vip".to_owned()],
+        extensions: vec![("trace/id".to_owned(), vec![0xca, 0xfe])],
+        payload: NewPayload::Present(b"\x81\xa5total\xcd\x07\xd0".to_vec()),
+        ..from.clone()
+    }
+}
+
+/// All examples, in the document's order.
+pub(crate) fn examples() -> Vec<Example> {
+    let store = Store::new();
+    let [(named, _), (placed, _), (branched, _)] = store.frames();
+    let erased = Place { salt: REPLACED_SALT, ..branched };
+    vec![
+        segment_header(&store),
+        event("event-frame", &store.placed, placed),
+        event("event-frame-full", &store.branched, branched),
+        event("event-frame-erased", &store.branched.erased(), erased),
+        control(&store.named, named),
+        manifest_slot(&store),
+        frontier(),
+        footer(&store),
+        checkpoint(&store),
+    ]
+}
+
+fn segment_header(store: &Store) -> Example {
+    let header = SegmentHeader {
+        id: SegmentId(2),
+        salt: Salt(0x3c6e_f372_fe94_f82b),
+        first_sequence: Sequence(3),
+        recorded: recorded(3),
+        previous: Some(store.first_segment_end()),
+        ..store.first
+    };
+    let bytes = header.encode().to_vec();
+    Example::new(Structure::SegmentHeader, "segment-header", header, bytes, SegmentHeader::decode)
+}
+
+fn event(name: &str, event: &NewEvent, place: Place) -> Example {
+    let previous = event.previous;
+    let decode = move |bytes: &[u8]| NewEvent::decode(bytes, place, previous);
+    Example::new(Structure::Frame(place), name, event.clone(), event.encode(place), decode).at(place)
+}
+
+fn control(control: &NewControl, place: Place) -> Example {
+    let Control::KindName(binding) = &control.control else { unreachable!("no other record yet") };
+    assert_eq!((binding.kind(), binding.name()), (order_placed(), "order-placed"));
+    let previous = control.previous;
+    let decode = move |bytes: &[u8]| NewControl::decode(bytes, place, previous);
+    let bytes = control.encode(place);
+    Example::new(Structure::Frame(place), "control-frame", control.clone(), bytes, decode).at(place)
+}
+
+fn manifest_slot(store: &Store) -> Example {
+    let manifest = Manifest {
+        counter: 5,
+        store: store.store,
+        oldest: SegmentId(1),
+        newest: SegmentId(2),
+        clean: Some(CleanEnd {
+            end: 512,
+            chain: Chain::default(),
+            next_sequence: Sequence(3),
+            recorded: recorded(4),
+            mark: store.last(),
+        }),
+        replaced: vec![Replaced { id: SegmentId(1), generation: Generation(1) }],
+    };
+    let bytes = manifest.encode();
+    Example::new(Structure::ManifestSlot, "manifest-slot", manifest, bytes, Manifest::decode)
+}
+
+fn frontier() -> Example {
+    let frontier = Frontier {
+        epoch: 0x0123_4567_89ab_cdef,
+        segment: SegmentId(2),
+        end: 512,
+        visible: Sequence(2),
+        durable: Sequence(2),
+    };
+    let bytes = frontier.encode().to_vec();
+    Example::new(Structure::Frontier, "frontier", frontier, bytes, Frontier::decode)
+}
+
+fn indexed(event: &NewEvent, place: Place) -> Indexed {
+    let fork_depth = event.lane.map_or(Depth(0), |(_, fork)| fork.depth);
+    Indexed {
+        offset: u32::try_from(place.offset).unwrap(),
+        id: event.id,
+        correlation: event.correlation,
+        causation: event.causation,
+        scope: event.scope.clone(),
+        entity: event.entity.clone(),
+        lane: event.lane.map_or(Lane(0), |(lane, _)| lane),
+        fork_depth,
+        revision: event.revision,
+        kind: event.kind,
+        hash: event.hash(),
+        tags: event.tags.iter().cloned().collect::<BTreeSet<_>>(),
+    }
+}
+
+fn footer(store: &Store) -> Example {
+    let [(named, named_bytes), (placed, placed_bytes), (branched, branched_bytes)] = store.frames();
+    let end = store.first_segment_end();
+    let segment = [&store.first.encode()[..], &named_bytes, &placed_bytes, &branched_bytes].concat();
+    assert_eq!(segment.len() as u64, end.end);
+    let events = [indexed(&store.placed, placed), indexed(&store.branched, branched)];
+    let tables = NewTables::new(&events, &[u32::try_from(named.offset).unwrap()]);
+    let trailer = FooterTrailer {
+        store: store.store,
+        segment: end.id,
+        generation: end.generation,
+        chain: end.chain,
+        frames_end: end.end,
+        first_sequence: Sequence(1),
+        row_count: 2,
+        digest: blake3_digest(&segment),
+    };
+    let bytes = tables.encode(&trailer);
+    let decode = move |bytes: &[u8]| tables.assert_in(bytes, &trailer);
+    Example::new(Structure::Footer, "footer", (), bytes, decode)
+}
+
+fn checkpoint(store: &Store) -> Example {
+    let end = store.first_segment_end();
+    let watermark = Watermark {
+        segment: SegmentId(2),
+        generation: Generation(0),
+        offset: SEGMENT_HEADER_LEN as u64,
+        chain: Chain::default(),
+        sequence: Sequence(2),
+        recorded: store.branched.recorded,
+        mark: store.last(),
+    };
+    let head = CheckpointHead {
+        store: store.store,
+        watermark,
+        covered: vec![CoveredSegment {
+            id: end.id,
+            generation: end.generation,
+            first_sequence: Sequence(1),
+            end: end.end,
+            chain: end.chain,
+        }],
+        kind_names: vec![(order_placed(), "order-placed".to_owned())],
+        control: store.named.hash(),
+    };
+    let trailer = FooterTrailer {
+        store: store.store,
+        segment: watermark.segment,
+        generation: watermark.generation,
+        chain: watermark.chain,
+        frames_end: watermark.offset,
+        first_sequence: Sequence(3),
+        row_count: 0,
+        digest: Digest::NONE,
+    };
+    let bytes = head.encode(&NewTables::default().encode(&trailer));
+    let decode = move |bytes: &[u8]| decode_checkpoint(bytes, &NewTables::default(), &trailer);
+    Example::new(Structure::Checkpoint, "checkpoint", head, bytes, decode)
+}
+
+/// Decodes a whole checkpoint and checks its tables.
+pub(crate) fn decode_checkpoint(
+    bytes: &[u8],
+    tables: &NewTables,
+    trailer: &FooterTrailer,
+) -> Result<CheckpointHead, Error> {
+    let prefix = CheckpointPrefix::decode(bytes)?;
+    let head = CheckpointHead::decode(bytes)?;
+    let (needed, available) = (prefix.file_len().unwrap(), bytes.len() as u64);
+    if needed != available {
+        return Err(Error::Truncated { what: "the file", needed, available });
+    }
+    let start = usize::try_from(prefix.tables_offset()).unwrap();
+    assert!(start >= CHECKPOINT_PREFIX_LEN && start.is_multiple_of(8));
+    tables.assert_in(&bytes[start..], trailer)?;
+    Ok(head)
+}
