@@ -16,6 +16,8 @@ use crate::{Error, Inventory, SealedPlace, inventory::SegmentFile, name};
 pub struct Layout {
     /// What the manifest says.
     pub manifest: Manifest,
+    /// Whether one of the manifest's slots is damaged, and to be written again before anything else.
+    pub is_manifest_damaged: bool,
     /// The sealed segments, oldest first.
     pub sealed: Vec<SealedPlace>,
     /// The newest segment; `None` where the log was created and no segment made yet.
@@ -37,8 +39,11 @@ pub struct Newest {
     pub len: u64,
     /// Whether the manifest names it.
     pub is_named: bool,
-    /// Where the log was closed cleanly, and nothing appended since.
+    /// Where the log was closed cleanly, and nothing appended since. With a damaged slot in the manifest that
+    /// is not known: the damaged one may have cleared it.
     pub clean: Option<CleanEnd>,
+    /// How far the manifest proves that the segment was durable, were it appended to since or not.
+    pub closed_end: u64,
 }
 
 impl Layout {
@@ -75,14 +80,19 @@ impl Layout {
             id = id.next().ok_or(Error::Exhausted { what: "the segment's id" })?;
         }
         let sealed = view.sealed(&headers)?;
-        let newest = headers.last().map(|(header, len)| Newest {
-            header: *header,
-            len: *len,
-            is_named: header.id <= manifest.newest,
-            clean: manifest.clean.filter(|_| header.id == manifest.newest),
+        let newest = headers.last().map(|(header, len)| {
+            let closed = manifest.clean.filter(|_| header.id == manifest.newest);
+            Newest {
+                header: *header,
+                len: *len,
+                is_named: header.id <= manifest.newest,
+                clean: closed.filter(|_| found.damaged_slot.is_none()),
+                closed_end: closed.map_or(0, |closed| closed.end),
+            }
         });
         let discard = if upto.is_some() { Vec::new() } else { view.discard(newest_id) };
-        Ok(Self { manifest: manifest.clone(), sealed, newest, discard, oddities })
+        let is_manifest_damaged = found.damaged_slot.is_some();
+        Ok(Self { manifest: manifest.clone(), is_manifest_damaged, sealed, newest, discard, oddities })
     }
 
     /// The sequence that the first event of the log has, or will have.

@@ -96,6 +96,7 @@ impl Tail {
             path,
             scanned,
             clean: newest.clean.filter(|_| outside.frontier_end.is_none()),
+            closed_end: newest.closed_end,
             checkpoint_end: outside.checkpoint_end,
             frontier_end: outside.frontier_end,
             synced_len,
@@ -119,6 +120,7 @@ struct Evidence {
     path: PathBuf,
     scanned: Scanned,
     clean: Option<annals_wire::CleanEnd>,
+    closed_end: u64,
     checkpoint_end: u64,
     frontier_end: Option<u64>,
     synced_len: u64,
@@ -135,7 +137,7 @@ fn judge(evidence: Evidence) -> Result<Tail, Error> {
         (evidence.synced_len, "a later frame"),
         (evidence.checkpoint_end, "the checkpoint"),
         (evidence.frontier_end.unwrap_or_default(), "the live writer"),
-        (evidence.clean.map_or(0, |clean| clean.end), "the clean close that the manifest records"),
+        (evidence.closed_end, "the clean close that the manifest records"),
     ]
     .into_iter()
     .max_by_key(|(proven, _)| *proven)

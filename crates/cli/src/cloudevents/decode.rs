@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use annals::{Coordinate, Error, EventId, Kind, NewEvent, Occurred};
 
-use super::{BadLine, Line, OTHERS, PREFIX, SPECVERSION, canonical_id, event_id};
+use super::{BadLine, Line, OTHERS, PREFIX, canonical_id, event_id};
 use crate::{base64, time};
 
 /// The most bytes that an extension's key may have.

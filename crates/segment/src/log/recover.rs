@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use annals_wire::{PreviousEnd, SEGMENT_HEADER_LEN, Sequence};
+use annals_wire::{Manifest, PreviousEnd, SEGMENT_HEADER_LEN, Sequence};
 use serde::Serialize;
 
 use super::{Log, LogOptions, Note, place};
@@ -68,7 +68,7 @@ impl Recovery {
         if !self.layout.discard.is_empty() {
             self.directory.sync().map_err(Error::io("sync", self.directory.path()))?;
         }
-        let manifest = ManifestFile::open(&*self.directory, self.layout.manifest.clone())?;
+        let mut manifest = ManifestFile::open(&*self.directory, self.layout.manifest.clone())?;
         let (Some(newest), Some(tail)) = (self.layout.newest.clone(), self.tail.clone()) else {
             report.was_unclean = true;
             let log = self.begin(manifest, None, Sequence(1))?;
@@ -79,6 +79,14 @@ impl Recovery {
         }
         report.was_unclean = true;
         self.mend(&newest, &tail, &mut report)?;
+        if self.layout.is_manifest_damaged {
+            // Before a segment is made: what a cut leaves of that is only told from damage by two whole slots.
+            manifest.write(Manifest {
+                newest: newest.header.id,
+                clean: None,
+                ..self.layout.manifest.clone()
+            })?;
+        }
         if newest.is_named && tail.torn.is_none() && tail.position.offset == SEGMENT_HEADER_LEN as u64 {
             return Ok((self.resume(manifest, &newest, &tail)?, report, None));
         }

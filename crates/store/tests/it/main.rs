@@ -4,3 +4,4 @@
 //! crash leaves, which damage is told.
 
 mod appending;
+mod power_loss;

@@ -1,8 +1,8 @@
 //! Every flipped bit and every cut of every structure is found, not sampled.
 
-use annals_wire::Error;
+use annals_wire::{Block, Error, Footer};
 
-use crate::examples::{Example, examples};
+use crate::examples::{Example, example, examples};
 
 /// An interpreter looks at some of what there is.
 fn stride() -> usize {
@@ -23,6 +23,17 @@ fn every_flipped_bit_is_refused() {
             assert_refused(&format!("with bit {} of byte {} flipped", bit % 8, bit / 8), &example, &bytes);
             bytes[bit / 8] ^= 1 << (bit % 8);
         }
+    }
+}
+
+#[test]
+fn every_flipped_bit_of_a_footers_head_is_refused_before_any_block_is_touched() {
+    let Example { mut bytes, .. } = example("footer");
+    let blocks_len = Footer::decode(&bytes).unwrap().block_range(Block::Controls).end.next_multiple_of(8);
+    for bit in (blocks_len * 8..bytes.len() * 8).step_by(stride()) {
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        assert!(Footer::decode(&bytes).is_err(), "bit {} of byte {}", bit % 8, bit / 8);
+        bytes[bit / 8] ^= 1 << (bit % 8);
     }
 }
 

@@ -12,10 +12,10 @@ use crate::{
     new_event::{NewEvent, NewPayload, Place},
 };
 
-const PLACE: Place = Place { salt: Salt(7), segment: SegmentId(1), offset: 512 };
+pub(crate) const PLACE: Place = Place { salt: Salt(7), segment: SegmentId(1), offset: 512 };
 
 /// An event with all parts, each of them with a neighbour that could take a byte of it over.
-fn base() -> NewEvent {
+pub(crate) fn base() -> NewEvent {
     NewEvent {
         previous: Digest([1; 32]),
         sequence: Sequence(10),

@@ -13,6 +13,7 @@ use crate::{
     new_control::{NewControl, kind_name},
     new_event::{NewEvent, NewPayload, Place},
     new_tables::{Indexed, NewTables},
+    structure::Structure,
 };
 
 type Check = dyn Fn(&[u8]) -> Result<(), Error>;
@@ -24,17 +25,6 @@ pub(crate) struct Example {
     pub(crate) title: String,
     pub(crate) bytes: Vec<u8>,
     check: Box<Check>,
-}
-
-/// What an example is of.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Structure {
-    SegmentHeader,
-    Frame(Place),
-    ManifestSlot,
-    Frontier,
-    Footer,
-    Checkpoint,
 }
 
 impl Example {
@@ -359,4 +349,10 @@ pub(crate) fn decode_checkpoint(
     assert!(start >= CHECKPOINT_PREFIX_LEN && start.is_multiple_of(8));
     tables.assert_in(&bytes[start..], trailer)?;
     Ok(head)
+}
+
+/// The example with this name.
+pub(crate) fn example(name: &str) -> Example {
+    let is_named = |example: &Example| example.title.split(' ').next() == Some(name);
+    examples().into_iter().find(is_named).unwrap_or_else(|| panic!("no example {name}"))
 }

@@ -4,8 +4,9 @@ use annals_wire::{Digest, blake3_digest};
 
 use crate::{
     document::{HexBlock, hex_blocks},
-    examples::{Example, Structure, examples},
+    examples::{Example, example, examples},
     resealed::{crc32, frame_header_crc},
+    structure::Structure,
 };
 
 #[test]
@@ -41,17 +42,13 @@ fn golden_bytes_are_read_as_what_they_show() {
     }
 }
 
-fn golden(name: &str) -> Example {
-    examples().into_iter().find(|example| example.title.split(' ').next() == Some(name)).unwrap()
-}
-
 #[test]
 fn golden_checksums_are_computed_as_the_document_says() {
     assert_eq!(crc32(0, b"123456789"), 0xcbf4_3926, "the check value of CRC-32/ISO-HDLC");
     assert_eq!(crc32(crc32(0, b"1234"), b"56789"), 0xcbf4_3926, "a CRC goes on from another");
     let mut chain = 0;
     for name in ["control-frame", "event-frame", "event-frame-full"] {
-        let Example { bytes, structure: Structure::Frame(place), .. } = golden(name) else {
+        let Example { bytes, structure: Structure::Frame(place), .. } = example(name) else {
             panic!("a frame")
         };
         let crc =
@@ -59,12 +56,12 @@ fn golden_checksums_are_computed_as_the_document_says() {
         assert_eq!(bytes[..4], crc.unwrap().to_le_bytes(), "{name}");
         chain = crc32(chain, &bytes[..4]);
     }
-    assert_eq!(golden("segment-header").bytes[84..88], chain.to_le_bytes(), "the chain");
+    assert_eq!(example("segment-header").bytes[84..88], chain.to_le_bytes(), "the chain");
 }
 
 #[test]
 fn golden_hashes_are_computed_as_the_document_says() {
-    let (placed, branched) = (golden("event-frame").bytes, golden("event-frame-full").bytes);
+    let (placed, branched) = (example("event-frame").bytes, example("event-frame-full").bytes);
     let hash = |previous: &[u8], bytes: &[u8], payload: &[u8]| {
         let body_len = u32::from_le_bytes(bytes[8..12].try_into().unwrap()) as usize;
         let head = &bytes[88..88 + body_len - payload.len()];
@@ -76,8 +73,8 @@ fn golden_hashes_are_computed_as_the_document_says() {
     let first = hash(&Digest::NONE.0, &placed, b"\x81\xa5total\xcd\x07\xc6");
     assert_eq!(placed[56..88], first.0);
     assert_eq!(branched[56..88], hash(&first.0, &branched, b"\x81\xa5total\xcd\x07\xd0").0);
-    assert_eq!(golden("event-frame-erased").bytes[56..88], branched[56..88]);
-    let control = golden("control-frame").bytes;
+    assert_eq!(example("event-frame-erased").bytes[56..88], branched[56..88]);
+    let control = example("control-frame").bytes;
     let parts =
         [b"annals/contrl/v1", &Digest::NONE.0[..], &control[24..32], &control[36..48], &control[80..94]];
     assert_eq!(control[48..80], blake3_digest(&parts.concat()).0);

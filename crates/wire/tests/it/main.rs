@@ -4,7 +4,9 @@
 #![cfg(test)]
 
 mod bit_flips;
+mod canonical;
 mod document;
+mod encoded_again;
 mod event_hash;
 mod examples;
 mod golden;
@@ -16,3 +18,4 @@ mod reading;
 mod resealed;
 mod round_trip;
 mod strategies;
+mod structure;

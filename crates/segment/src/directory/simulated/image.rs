@@ -86,6 +86,13 @@ impl Image {
         self.contents.get(&inode).expect("an inode has a content from its first name on")
     }
 
+    /// Whether the file has these bytes at `offset`.
+    pub(super) fn holds(&self, inode: Inode, offset: u64, bytes: &[u8]) -> bool {
+        let mut there = vec![0; bytes.len()];
+        let content = self.contents.get(&inode);
+        content.is_some_and(|content| content.read(&mut there, offset) == bytes.len() && there == bytes)
+    }
+
     /// All files by name, sorted.
     pub(super) fn files(&self) -> impl Iterator<Item = (&str, &Content)> {
         self.names.iter().map(|(name, inode)| (&**name, self.content(*inode)))

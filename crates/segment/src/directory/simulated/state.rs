@@ -111,12 +111,28 @@ impl State {
     pub(super) fn write(&mut self, inode: Inode, offset: u64, bytes: &[u8]) -> io::Result<usize> {
         let end = offset.checked_add(bytes.len() as u64).ok_or(io::ErrorKind::FileTooLarge)?;
         for (offset, piece) in pieces(offset, bytes, PAGE_LEN) {
-            self.issue(Unit::Write { inode, offset, bytes: piece.into() });
+            if !self.holds(inode, offset, piece) {
+                self.issue(Unit::Write { inode, offset, bytes: piece.into() });
+            }
         }
         if !bytes.is_empty() && end > self.cached.content(inode).len() {
             self.issue(Unit::Grow { inode, len: end });
         }
         Ok(bytes.len())
+    }
+
+    /// Whether the disk holds these very bytes there already, and nothing else is under way to them: writing
+    /// them again then endangers nothing, as every mix of what is there and what is written is the same.
+    fn holds(&self, inode: Inode, offset: u64, bytes: &[u8]) -> bool {
+        let end = offset + bytes.len() as u64;
+        let touches = |unit: &Unit| match unit {
+            Unit::Write { inode: written, offset: start, bytes } => {
+                *written == inode && *start < end && offset < start + bytes.len() as u64
+            }
+            Unit::SetLen { inode: cut, len } => *cut == inode && *len < end,
+            _ => false,
+        };
+        !self.pending.iter().any(touches) && self.durable.holds(inode, offset, bytes)
     }
 
     pub(super) fn set_len(&mut self, inode: Inode, len: u64) {

@@ -1,0 +1,249 @@
+//! What nothing writes is not read, although its checksums are right. Offsets are those of the examples in
+//! docs/format.md.
+
+use annals_wire::{CheckpointHead, Error};
+
+use crate::{
+    event_hash::{PLACE, base},
+    examples::{Example, example, examples},
+    structure::Structure,
+};
+
+/// Bytes to put at offsets.
+type Edits = &'static [(usize, &'static [u8])];
+
+fn edited(example: &Example, edits: Edits) -> Vec<u8> {
+    let mut bytes = example.bytes.clone();
+    for (at, new) in edits {
+        assert_ne!(bytes[*at..][..new.len()], **new, "no change at {at:04x}");
+        bytes[*at..][..new.len()].copy_from_slice(new);
+    }
+    example.structure.reseal(&mut bytes);
+    bytes
+}
+
+fn assert_invalid(name: &str, cases: &[(&str, Edits)]) {
+    let example = example(name);
+    for (what, edits) in cases {
+        let found = example.structure.read(&edited(&example, edits));
+        let is_invalid = matches!(found, Err(Error::Invalid { .. } | Error::Truncated { .. }));
+        assert!(is_invalid, "{name}, {what}: {found:?}");
+    }
+}
+
+#[test]
+fn a_segment_header_that_nothing_writes_is_refused() {
+    assert_invalid(
+        "segment-header",
+        &[
+            ("version 0", &[(0x08, &[0])]),
+            ("another length", &[(0x0c, &[1])]),
+            ("segment 0", &[(0x20, &[0])]),
+            ("reserved bytes", &[(0x2c, &[1])]),
+            ("salt 0", &[(0x30, &[0; 8])]),
+            ("first sequence 0", &[(0x38, &[0])]),
+            ("an end of segment 0", &[(0x48, &[0])]),
+            ("an end in the header before", &[(0x58, &[0xf8, 0x01])]),
+            ("an end at no multiple of eight", &[(0x58, &[0xe4])]),
+            ("an end past 4 GiB", &[(0x5c, &[1])]),
+            ("more reserved bytes", &[(0x80, &[1])]),
+        ],
+    );
+}
+
+#[test]
+fn a_frame_that_nothing_writes_is_refused() {
+    assert_invalid(
+        "event-frame-full",
+        &[
+            ("another marker", &[(0x04, &[0xa6])]),
+            ("type 0", &[(0x05, &[0])]),
+            ("an unknown flag", &[(0x06, &[2])]),
+            ("a stamp past the end", &[(0x07, &[0xff])]),
+            ("a body past the end", &[(0x08, &[0, 0, 0, 0x40])]),
+            ("a body over 1 GiB", &[(0x08, &[1, 0, 0, 0x40])]),
+            ("a place outside of its batch", &[(0x18, &[2])]),
+            ("an empty batch", &[(0x18, &[0]), (0x1c, &[0])]),
+            ("padding", &[(0xef, &[1])]),
+        ],
+    );
+}
+
+#[test]
+fn an_event_that_nothing_writes_is_refused() {
+    assert_invalid(
+        "event-frame-full",
+        &[
+            ("another type", &[(0x05, &[16])]),
+            ("sequence 0", &[(0x10, &[0])]),
+            ("revision 0", &[(0x24, &[0])]),
+            ("a fork behind a lane's first event", &[(0x24, &[2])]),
+            ("a reserved category", &[(0x35, &[0xd0])]),
+            ("an unknown flag", &[(0x37, &[1])]),
+            ("no fork", &[(0x36, &[0x6f])]),
+            ("a fork from the trunk", &[(0x36, &[0x77])]),
+            ("erased, and longer than a digest", &[(0x36, &[0xff])]),
+            ("a correlation with itself", &[(0x77, &[2])]),
+            ("lane 0", &[(0x90, &[0])]),
+            ("an empty entity", &[(0xac, &[0])]),
+            ("an entity of 1,025 bytes", &[(0xac, &[1, 4])]),
+            ("a control character", &[(0xae, b"\n")]),
+            ("a control character of two bytes", &[(0xae, &[0xc2, 0x85])]),
+            ("no UTF-8", &[(0xae, &[0xff])]),
+            ("no tags", &[(0xbf, &[0])]),
+            ("tags out of order", &[(0xc3, b"w")]),
+            ("more tags", &[(0xbf, &[3])]),
+            ("no extensions", &[(0xcd, &[0])]),
+            ("an extension past the end", &[(0xdc, &[0x80])]),
+            ("a shorter payload", &[(0xdf, &[9])]),
+            ("a longer payload", &[(0xdf, &[11])]),
+        ],
+    );
+    assert_invalid("event-frame-erased", &[("not erased", &[(0x36, &[0x7f])])]);
+}
+
+#[test]
+fn extensions_out_of_order_are_refused() {
+    let bytes = base().encode(PLACE);
+    let key = bytes.windows(3).position(|window| window == b"\x01\0k").unwrap() + 2;
+    for name in [b'l', b'm'] {
+        let mut bytes = bytes.clone();
+        bytes[key] = name;
+        let structure = Structure::Frame(PLACE);
+        structure.reseal(&mut bytes);
+        assert!(matches!(structure.read(&bytes), Err(Error::Invalid { .. })), "k, l became {name}, l");
+    }
+}
+
+#[test]
+fn a_control_record_that_nothing_writes_is_refused() {
+    assert_invalid(
+        "control-frame",
+        &[
+            ("a sequence", &[(0x10, &[1])]),
+            ("record type 0", &[(0x2c, &[0])]),
+            ("an unknown record type", &[(0x2c, &[2])]),
+            ("reserved bytes", &[(0x2e, &[1])]),
+            ("a reserved category", &[(0x51, &[0])]),
+            ("a control character", &[(0x52, &[0x7f])]),
+        ],
+    );
+}
+
+#[test]
+fn a_manifest_that_nothing_writes_is_refused() {
+    assert_invalid(
+        "manifest-slot",
+        &[
+            ("version 0", &[(0x08, &[0])]),
+            ("another length", &[(0x0d, &[0x20])]),
+            ("an unknown flag", &[(0x28, &[3])]),
+            ("an end without being closed", &[(0x28, &[0])]),
+            ("more replaced segments than there is room for", &[(0x2c, &[248])]),
+            ("one replaced segment more than there is", &[(0x2c, &[2])]),
+            ("one replaced segment less than there is", &[(0x2c, &[0])]),
+            ("oldest segment 0", &[(0x30, &[0])]),
+            ("an end of 0", &[(0x41, &[0])]),
+            ("an end at no multiple of eight", &[(0x40, &[4])]),
+            ("reserved bytes", &[(0x5c, &[1])]),
+            ("more reserved bytes", &[(0x80, &[1])]),
+            ("reserved bytes of a replaced segment", &[(0x94, &[1])]),
+            ("generation 0", &[(0x90, &[0])]),
+            ("a segment twice", &[(0x2c, &[2]), (0x98, &[1]), (0xa0, &[1])]),
+            ("reserved bytes at the end", &[(0xffb, &[1])]),
+        ],
+    );
+    assert_invalid("frontier", &[("reserved bytes", &[(0x34, &[1])]), ("version 0", &[(0x08, &[0])])]);
+}
+
+#[test]
+fn a_footer_that_nothing_writes_is_refused() {
+    assert_invalid(
+        "footer",
+        &[
+            ("a frame at no multiple of eight", &[(0x00, &[0x62])]),
+            ("a reserved category", &[(0x09, &[0])]),
+            ("padding", &[(0x14, &[1])]),
+            ("reserved bytes of a stream", &[(0x46, &[1])]),
+            ("an entity outside of the strings", &[(0x40, &[0x20])]),
+            ("rows outside of their block", &[(0x64, &[3])]),
+            ("rows at no place", &[(0x60, &[0xff; 8])]),
+            ("no UTF-8", &[(0x178, &[0xff])]),
+            ("another block number", &[(0x1a0, &[2])]),
+            ("a block elsewhere", &[(0x1a8, &[8])]),
+            ("half a row", &[(0x1b0, &[0x13])]),
+            ("a block of another length", &[(0x1b0, &[0x1e])]),
+            ("half a tag", &[(0x2e8, &[0x1c])]),
+            ("half an offset", &[(0x330, &[3])]),
+            ("another block count", &[(0x344, &[16])]),
+            ("another row count", &[(0x378, &[3])]),
+            ("another length", &[(0x380, &[0xb8])]),
+            ("longer than its file", &[(0x380, &[0xc8])]),
+            ("shorter than its head", &[(0x380, &[0x18, 0x02])]),
+            ("longer than memory", &[(0x380, &[0xff; 8])]),
+            ("reserved bytes", &[(0x3a8, &[1])]),
+        ],
+    );
+}
+
+#[test]
+fn a_footer_with_bytes_of_no_block_is_refused() {
+    let Example { structure, mut bytes, .. } = example("footer");
+    bytes.splice(0x1a0..0x1a0, [0; 8]);
+    bytes[0x388] += 8;
+    structure.reseal(&mut bytes);
+    assert!(matches!(structure.read(&bytes), Err(Error::Invalid { .. })));
+}
+
+#[test]
+fn a_checkpoint_that_nothing_writes_is_refused() {
+    assert_invalid(
+        "checkpoint",
+        &[
+            ("version 0", &[(0x08, &[0])]),
+            ("a head with a byte more", &[(0x0c, &[0x32])]),
+            ("a head with a byte less", &[(0x0c, &[0x30])]),
+            ("a field less", &[(0x20, &[0x84])]),
+            ("an unknown field", &[(0x22, b"x")]),
+            ("a gap behind the covered segments", &[(0x52, &[3])]),
+            ("a number longer than it must be", &[(0x67, &[0, 0x20])]),
+            ("padding", &[(0x157, &[1])]),
+        ],
+    );
+}
+
+#[test]
+fn a_head_whose_last_segment_has_no_successor_is_refused() {
+    let mut head = CheckpointHead::decode(&example("checkpoint").bytes).unwrap();
+    head.covered[0].id.0 = u64::MAX;
+    head.watermark.segment.0 = 0;
+    assert!(matches!(CheckpointHead::decode(&head.encode(&[])), Err(Error::Invalid { .. })));
+}
+
+#[test]
+fn a_newer_version_is_refused_as_such() {
+    for example in examples() {
+        let at = match example.structure {
+            Structure::Frame(_) => continue,
+            Structure::Footer => example.bytes.len() - 128,
+            _ => 8,
+        };
+        let mut bytes = example.bytes.clone();
+        bytes[at] = 2;
+        example.structure.reseal(&mut bytes);
+        let error = example.structure.read(&bytes).unwrap_err();
+        assert!(error.is_newer_version(), "{}: {error}", example.title);
+        assert!(matches!(error, Error::Version { found: 2, supported: 1, .. }));
+    }
+}
+
+#[test]
+fn something_else_is_told_by_how_it_begins() {
+    for name in ["segment-header", "manifest-slot", "frontier", "checkpoint"] {
+        let example = example(name);
+        let mut bytes = example.bytes.clone();
+        bytes[7] ^= 1;
+        example.structure.reseal(&mut bytes);
+        assert!(matches!(example.structure.read(&bytes), Err(Error::Magic { .. })), "{name}");
+    }
+}
