@@ -51,7 +51,8 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Looks at the checkpoint and at the footers of the segments in `layout`.
+    /// Looks at the checkpoint and at the footers of the segments in `layout`. Who is going to write is refused
+    /// where a newer version wrote one of them, which would be lost; a reader does without it.
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Newer`], and what a segment's header may have.
@@ -59,16 +60,21 @@ impl Sources {
         directory: &Arc<dyn Directory>,
         layout: &Layout,
         options: SourceOptions,
+        is_read_only: bool,
     ) -> Result<Self, Error> {
         let mut sources = Self::default();
         if options.checkpoint {
-            sources.checkpoint = find_checkpoint(&**directory, options.maps)?;
+            sources.checkpoint = match find_checkpoint(&**directory, options.maps) {
+                Err(Error::Newer { source, .. }) if is_read_only => Some(Err(source.to_string())),
+                found => found?,
+            };
         }
-        if options.footers {
-            for place in &layout.sealed {
-                let footer = find_footer(directory, place, options.maps)?;
-                sources.footers.insert(place.id, footer);
-            }
+        for place in layout.sealed.iter().filter(|_| options.footers) {
+            let footer = match find_footer(directory, place, options.maps) {
+                Err(Error::Newer { source, .. }) if is_read_only => Err(source.to_string()),
+                found => found?,
+            };
+            sources.footers.insert(place.id, footer);
         }
         Ok(sources)
     }

@@ -1,14 +1,15 @@
 //! `read`: the events of a stream, of a scope, or all.
 
-use std::path::Path;
+use std::{fmt, path::Path};
 
-use annals::{Coordinate, Error, Events, Query, QueryItem, Revision, Sequence, Store};
+use annals::{Coordinate, Error, Events, Revision, Sequence, Store};
 use clap::Args;
+use comfy_table::ColumnConstraint;
 
 use crate::{
     failure::Failure,
     output::{Console, table},
-    show::{EventJson, HEADINGS, KindNames, row},
+    show::{EventJson, HEADINGS, KindNames, STREAM_COLUMN, row},
 };
 
 /// How many events stand in one table: a table is held in memory, its columns as wide as its widest.
@@ -22,7 +23,7 @@ Examples:
 
 /// Show the events of a stream, of a scope, or all
 ///
-/// A stream that has no event is refused, so that a name that is spelled wrong does not look like an answer.
+/// A stream or scope without events is refused, so that a name that is spelled wrong does not look like an answer.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Read {
@@ -66,19 +67,20 @@ impl Read {
             }
             return Ok(());
         }
-        show_tables(events, &names, console)
+        show(events, &names, self.entity.is_some(), console)
     }
 
     fn events(&self, store: &Store) -> Result<Events, Failure> {
         let mut events = match (&self.scope, &self.entity) {
             (Some(scope), Some(entity)) => {
                 let coordinate = Coordinate::new(entity, scope).map_err(Error::from)?;
-                if store.stream(&coordinate).limit(1).next().transpose()?.is_none() {
-                    return Err(Failure::Refused(format!("there is no event of {coordinate}")));
-                }
+                check_some(store.stream(&coordinate), format_args!("of {coordinate}"))?;
                 store.stream(&coordinate)
             }
-            (Some(scope), None) => store.query(Query::of(QueryItem::new().scope(scope))),
+            (Some(scope), None) => {
+                check_some(store.scope(scope), format_args!("in {scope}"))?;
+                store.scope(scope)
+            }
             (None, _) => store.all(),
         };
         if self.backwards {
@@ -94,12 +96,33 @@ impl Read {
     }
 }
 
-fn show_tables(events: Events, names: &KindNames, console: &mut Console<'_>) -> Result<(), Failure> {
-    let mut rows = table(HEADINGS);
+/// Refuses what has no event.
+fn check_some(events: Events, what: fmt::Arguments<'_>) -> Result<(), Failure> {
+    match events.limit(1).next().transpose()? {
+        Some(_) => Ok(()),
+        None => Err(Failure::Refused(format!("there is no event {what}"))),
+    }
+}
+
+/// Shows events in tables; the column that names their stream is left out where there is only one.
+fn show(
+    events: Events,
+    names: &KindNames,
+    is_one_stream: bool,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    let empty = || {
+        let mut rows = table(HEADINGS);
+        if let (true, Some(column)) = (is_one_stream, rows.column_mut(STREAM_COLUMN)) {
+            column.set_constraint(ColumnConstraint::Hidden);
+        }
+        rows
+    };
+    let mut rows = empty();
     for event in events {
         rows.add_row(row(&event?, names));
         if rows.row_count() == TABLE_ROWS {
-            console.table(std::mem::replace(&mut rows, table(HEADINGS)))?;
+            console.table(std::mem::replace(&mut rows, empty()))?;
         }
     }
     if rows.is_empty() { Ok(()) } else { console.table(rows) }

@@ -109,6 +109,9 @@ impl<'a> EventJson<'a> {
 /// The headings of [`row`].
 pub(crate) const HEADINGS: [&str; 6] = ["sequence", "stream", "revision", "kind", "time", "data"];
 
+/// The column of [`row`] that names the stream.
+pub(crate) const STREAM_COLUMN: usize = 1;
+
 /// An event as a row of a table. Its time is when it occurred, or was recorded where nobody said.
 pub(crate) fn row(event: &Event, names: &KindNames) -> [String; 6] {
     [

@@ -42,16 +42,21 @@ pub(crate) fn find(directory: &dyn Directory) -> Result<Option<FoundManifest>, E
     let len = file.read_full_at(&mut bytes, 0).map_err(Error::io("read", &path))?;
     let bytes = bytes.get(..len).unwrap_or_default();
     let slots = [0, MANIFEST_SLOT_LEN].map(|start| decode_slot(bytes, start));
+    let mut errors = slots.iter().filter_map(|slot| slot.as_ref().err());
+    if let Some(source) = errors.find(|error| error.is_newer_version()) {
+        return Err(Error::Newer { path, source: source.clone() });
+    }
+    let found = |manifest, damaged_slot| Ok(Some(FoundManifest { manifest, damaged_slot }));
     match slots {
         [Err(first), Err(_)] => {
             Err(Error::ManifestLost { path, why: format!("has no whole slot ({first})") })
         }
         [Ok(one), Ok(other)] => {
             let manifest = if one.counter > other.counter { one } else { other };
-            Ok(Some(FoundManifest { manifest, damaged_slot: None }))
+            found(manifest, None)
         }
-        [Ok(manifest), Err(error)] => whole_slot(path, manifest, MANIFEST_SLOT_LEN as u64, error),
-        [Err(error), Ok(manifest)] => whole_slot(path, manifest, 0, error),
+        [Ok(manifest), Err(error)] => found(manifest, Some((MANIFEST_SLOT_LEN as u64, error))),
+        [Err(error), Ok(manifest)] => found(manifest, Some((0, error))),
     }
 }
 
@@ -62,18 +67,6 @@ fn decode_slot(bytes: &[u8], start: usize) -> Result<Manifest, annals_wire::Erro
     } else {
         Err(annals_wire::Error::Invalid { what: "manifest slot", why: "it belongs into the other slot" })
     }
-}
-
-fn whole_slot(
-    path: PathBuf,
-    manifest: Manifest,
-    offset: u64,
-    error: annals_wire::Error,
-) -> Result<Option<FoundManifest>, Error> {
-    if error.is_newer_version() {
-        return Err(Error::Newer { path, source: error });
-    }
-    Ok(Some(FoundManifest { manifest, damaged_slot: Some((offset, error)) }))
 }
 
 impl ManifestFile {

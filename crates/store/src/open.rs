@@ -13,8 +13,8 @@ use std::{
 use annals_checkpoint::{FRAME_TYPES, Fold, Loaded, OpenReport, PartIndex, Plan, Sources};
 use annals_index::ActiveIndex;
 use annals_segment::{
-    Directory, Inventory, Layout, Log, LogOptions, Note, Recovery, SealedPlace, SealedSegment, WriterLock,
-    live_epoch, read_frontier, segment_name,
+    Access, Directory, Inventory, Layout, Log, LogOptions, MANIFEST, Note, Recovery, SealedPlace,
+    SealedSegment, WriterLock, live_epoch, read_frontier, segment_name,
 };
 use annals_wire::{Frontier, Recorded, SegmentId, Sequence};
 
@@ -53,6 +53,9 @@ impl Stopwatch {
 pub(crate) fn open(options: Options, directory: Arc<dyn Directory>) -> Result<Store, Error> {
     let mut report = OpenReport::default();
     let mut stopwatch = Stopwatch(Instant::now());
+    if !options.create {
+        refuse_nothing(&*directory)?;
+    }
     let lock = WriterLock::acquire(&*directory, options.lock_timeout, options.entropy.number())?;
     stopwatch.lap(&mut report, "lock");
     let inventory = Inventory::take(&*directory)?;
@@ -80,6 +83,16 @@ pub(crate) fn open(options: Options, directory: Arc<dyn Directory>) -> Result<St
     let view = writer_view(loaded.parts, &log, sealed, &directory, &options);
     report.rebuilt = without_footers(&view);
     Ok(start(options, directory, report, view, loaded.fold, log))
+}
+
+/// Refuses a directory without a store before anything is left in it, a lock file not excepted.
+fn refuse_nothing(directory: &dyn Directory) -> Result<(), Error> {
+    match directory.open(MANIFEST, Access::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && Inventory::take(directory)?.is_empty() => {
+            Err(Error::NotFound { path: directory.path().display().to_string() })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn create(
@@ -169,7 +182,7 @@ fn load(
 ) -> Result<Loaded, Error> {
     report.store = layout.manifest.store;
     report.oddities.extend(layout.oddities.iter().cloned());
-    let sources = Sources::look(directory, layout, options.sources)?;
+    let sources = Sources::look(directory, layout, options.sources, report.is_read_only)?;
     let plan = Plan::decide(layout, &sources, directory.path())?;
     let maps = options.sources.maps;
     Ok(Loaded::load(directory, layout, &sources, &plan, maps, frontier_end, report)?)
@@ -242,11 +255,6 @@ fn writer_view(
     };
     let mut view = View { parts: parts.into_iter().map(|part| place_part(part, &frames)).collect() };
     if sealed.is_some() {
-        let sealed_id = frames.segment();
-        let is_empty =
-            |part: &Part| part.ask(|index| index.row_count() == 0) && part.frames.segment() == sealed_id;
-        let several = view.parts.iter().filter(|part| part.frames.segment() == sealed_id).count() > 1;
-        view.parts.retain(|part| !several || !is_empty(part));
         view.parts.push(Part::active(active, ActiveIndex::new(log.next_sequence())));
     }
     view

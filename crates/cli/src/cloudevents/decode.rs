@@ -86,7 +86,7 @@ pub(crate) fn decode(line: &Line<'_>, default_entity: Option<&str>) -> Result<Re
 
 fn invalid(error: Error) -> BadLine {
     match error {
-        Error::Invalid { what, why } => BadLine(format!("the {what} is {why}")),
+        Error::Invalid { what, why } => BadLine(format!("the {what}: {why}")),
         error => BadLine(error.to_string()),
     }
 }

@@ -119,7 +119,8 @@ impl Batches {
         self.collected_bytes = 0;
         let was_batch = self.batch.take().is_some();
         let collected = std::mem::take(&mut self.collected);
-        let receipts = self.append_collected(&collected).map_err(|source| failure(&collected, source))?;
+        let receipts =
+            self.append_collected(&collected).map_err(|source| self.failure(&collected, source))?;
         self.totals.batch_count += u64::from(was_batch);
         for (event, receipt) in collected.iter().zip(&receipts) {
             let total = if receipt.is_repeat {
@@ -190,19 +191,35 @@ impl Batches {
         })
     }
 
+    /// Names the line that is to blame, or all of the batch.
+    fn failure(&self, collected: &[Collected], source: Error) -> Failure {
+        let source = match source {
+            Error::PartlyRepeated { .. } => self.find_taken(collected).unwrap_or(source),
+            source => source,
+        };
+        let taken = match &source {
+            Error::IdTaken { id, .. } => collected.iter().find(|event| event.record.id == *id),
+            _ => None,
+        };
+        let first = taken.or(collected.first()).map_or(0, |event| event.number);
+        let last = taken.or(collected.last()).map_or(0, |event| event.number);
+        Failure::Lines { numbers: first..=last, source: Box::new(source) }
+    }
+
+    /// Whether what the store has of a batch are other events with the same ids: then the batch is no repeat in
+    /// part, and one of its lines is wrong.
+    fn find_taken(&self, collected: &[Collected]) -> Option<Error> {
+        self.store.sync().ok()?;
+        collected.iter().find_map(|Collected { record, .. }| {
+            let there = self.store.get(record.id).ok()??;
+            let is_other = there.coordinate() != record.coordinate
+                || self.store.find_kind(&record.kind) != Some(there.kind());
+            is_other.then(|| Error::IdTaken { id: record.id, sequence: there.sequence() })
+        })
+    }
+
     /// Closes the store, by which everything that was appended is durable.
     pub(super) fn close(self) -> Result<(), Error> {
         self.store.close()
     }
-}
-
-/// Names the line that is to blame, or all of the batch.
-fn failure(collected: &[Collected], source: Error) -> Failure {
-    let taken = match &source {
-        Error::IdTaken { id, .. } => collected.iter().find(|event| event.record.id == *id),
-        _ => None,
-    };
-    let first = taken.or(collected.first()).map_or(0, |event| event.number);
-    let last = taken.or(collected.last()).map_or(0, |event| event.number);
-    Failure::Lines { numbers: first..=last, source: Box::new(source) }
 }

@@ -194,7 +194,7 @@ fn drafts() -> impl Strategy<Value = Draft> {
 
 pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let durability =
-        prop_oneof![3 => Just(Durability::Durable), Just(Durability::Written), Just(Durability::Queued)];
+        prop_oneof![3 => Just(Durability::Durable), 1 => Just(Durability::Written), 1 => Just(Durability::Queued)];
     let step = prop_oneof![
         12 => (vec(drafts(), 1..5), prop::bool::weighted(0.8), durability)
             .prop_map(|(drafts, has_ids, durability)| Step::Batch(drafts, has_ids, durability)),

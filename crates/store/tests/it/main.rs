@@ -4,4 +4,6 @@
 //! crash leaves, which damage is told.
 
 mod appending;
+mod history;
+mod opening;
 mod power_loss;

@@ -1,0 +1,13 @@
+//! The program as its users run it: arguments and standard input in, both outputs and the exit code out.
+
+#![cfg(test)]
+
+mod program;
+
+mod append;
+mod demo;
+mod export;
+mod import;
+mod kill;
+mod read;
+mod verify;
