@@ -10,12 +10,14 @@ use annals::{Coordinate, Error, EventId, Expected, NewEvent, Options, Receipt, R
 use clap::Args;
 use serde_json::json;
 
-use crate::{args::Durability, failure::Failure, output::Console, time};
+use crate::{args::Durability, failure::Failure, opening, output::Console, time};
 
 const EXAMPLES: &str = "\
 Examples:
-  annals append --scope shop/eu --entity order:42 --kind order.placed --data '{\"chairs\":2}' --expect none
-  annals append --scope shop/eu --entity order:42 --kind order.paid --data @receipt.json --expect 1
+  annals append --scope shop/eu --entity order:42 --kind order.placed \\
+      --data '{\"chairs\":2}' --expect none
+  annals append --scope shop/eu --entity order:42 --kind order.paid \\
+      --data @receipt.json --expect 1
   date | annals append --scope notes --entity log --kind note --data -";
 
 /// Append one event, and print its receipt
@@ -78,7 +80,7 @@ impl Append {
         let tags = tags.map_err(Error::from)?;
         let payload = payload(&self.data)?;
         let options = Options::new().create(true).durability(self.durability.into());
-        let store = options.open(store)?;
+        let store = opening::for_writing(options, store, console)?;
         let appended = self.append(&store, &coordinate, tags, &payload);
         let shown = appended.map_err(Failure::from).and_then(|receipt| {
             show(&receipt, &coordinate, console)?;

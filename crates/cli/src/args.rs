@@ -24,7 +24,8 @@ Exit codes:
   3  damage found
   4  another process is writing the store
 
-Reading commands work while another process writes the store, and change nothing in it.";
+Reading commands work while another process writes the store, and change nothing
+in it.";
 
 /// An embedded, append-only, hash-chained event store in one directory
 #[derive(Debug, Parser)]

@@ -5,10 +5,10 @@ use std::path::Path;
 use annals::Options;
 use serde_json::json;
 
-use crate::{failure::Failure, output::Console};
+use crate::{failure::Failure, opening, output::Console};
 
 pub(crate) fn run(store: &Path, console: &mut Console<'_>) -> Result<(), Failure> {
-    let store = Options::new().open(store)?;
+    let store = opening::for_writing(Options::new(), store, console)?;
     store.checkpoint()?;
     let sequence = store.last_sequence();
     store.close()?;

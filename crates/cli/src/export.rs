@@ -5,13 +5,14 @@ use std::path::Path;
 use annals::{Kind, Query, QueryItem, Sequence, Store};
 use clap::Args;
 
-use crate::{cloudevents, failure::Failure, output::Console, show::KindNames};
+use crate::{cloudevents, failure::Failure, opening, output::Console, show::KindNames};
 
 const DETAILS: &str = "\
-An imported event is exported as the line that it was, equal as JSON. Of an event that was appended otherwise,
-the payload is `data` where it is JSON (a line feed in it becomes a blank) and `data_base64` where not; tags,
-lanes, and extensions that did not come from CloudEvents are no part of one: `annals read --all --json` has
-them.
+An imported event is exported as the line that it was, equal as JSON. Of an
+event that was appended otherwise, the payload is `data` where it is JSON (a
+line feed in it becomes a blank) and `data_base64` where not; tags, lanes, and
+extensions that did not come from CloudEvents are no part of one: `annals read
+--all --json` has them.
 
 Examples:
   annals export > events.ndjson
@@ -19,7 +20,7 @@ Examples:
 
 /// Write events as CloudEvents 1.0 in JSON, one per line, in order of sequence
 #[derive(Debug, Args)]
-#[command(after_help = DETAILS)]
+#[command(after_long_help = DETAILS)]
 pub(crate) struct Export {
     /// Only of this scope
     #[arg(long)]
@@ -44,7 +45,7 @@ pub(crate) struct Export {
 
 impl Export {
     pub(crate) fn run(self, store: &Path, console: &mut Console<'_>) -> Result<(), Failure> {
-        let store = Store::open_read_only(store)?;
+        let store = opening::for_reading(store, console)?;
         let events = store.query(self.query(&store)?).after(Sequence(self.after)).limit(self.limit);
         let names = KindNames::of(&store);
         let mut line = Vec::new();

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use annals::Store;
 use clap::Args;
 
 use crate::{
     cloudevents,
     failure::Failure,
+    opening,
     output::Console,
     show::{EventJson, KindNames, event_facts},
 };
@@ -40,7 +40,7 @@ impl Get {
                 ))
             })?,
         };
-        let store = Store::open_read_only(store)?;
+        let store = opening::for_reading(store, console)?;
         let event = store.get(id)?;
         let event = event.ok_or_else(|| Failure::Refused(format!("no event has the id {}", self.id)))?;
         let names = KindNames::of(&store);

@@ -22,6 +22,7 @@ use self::{
 use crate::{
     args::Durability,
     failure::Failure,
+    opening,
     output::{Console, Unit},
 };
 
@@ -32,25 +33,29 @@ const LINES_PER_TICK: u64 = 256;
 
 const DETAILS: &str = "\
 What becomes of a line:
-  source, subject   the scope and the entity; together they name the stream
-  type              the name of the event's kind
-  id                the event's id: a UUID in lower case as it is; anything else becomes a UUID of version 5
-                    made of source and id, and is kept
-  time              when the event occurred
-  correlationid, causationid
-                    the conversation and the cause, by the same rule as id
-  batch             consecutive lines with the same batch are one atomic append
-  data              the payload, byte for byte; data_base64 is the payload decoded
-Every other attribute is kept, and `annals export` gives each line back, equal as JSON.
+  source, subject  the scope and the entity; together they name the stream
+  type             the name of the event's kind
+  id               the event's id: a UUID in lower case as it is; anything else
+                   becomes a UUIDv5 of source and id, and is kept
+  time             when the event occurred
+  correlationid    the conversation, by the same rule as id
+  causationid      the cause, by the same rule as id
+  batch            consecutive lines with the same batch are one atomic append
+  data             the payload, byte for byte; data_base64: what it decodes to
+Every other attribute is kept, and `annals export` gives each line back, equal
+as JSON.
 
-An event that is in the store already is passed over, so the same input can be imported again, after a crash
-too. A bad line stops the import and is named with the reason; what was appended before it stays, the batch
-that it is in does not. Blank lines are passed over; a line may have 64 MiB, a batch 256 MiB.
+An event that is in the store already is passed over, so the same input can be
+imported again, after a crash too. A bad line stops the import and is named with
+the reason; what was appended before it stays, the batch that it is in does not.
+Blank lines are passed over. A line may have 64 MiB, a batch 256 MiB.
 
---acks is for programs that must know what is safe: the id of each event (in the store, a UUID) on a line of
-its own, as soon as the event is as durable as --durability says, flushed; with --json an object with id,
-sequence, line and is_repeat. Durable events share a sync: it comes when the input that has arrived is used
-up, at the latest after 4,096 events.
+--acks is for programs that must know what is safe: the id that each event has
+in the store, on a line of its own, flushed as soon as the event is as durable
+as --durability says; with --json an object with id, sequence, line and
+is_repeat. Nothing else is then on standard output. Durable events share a sync:
+it comes when the input that has arrived is used up, at the latest after 4,096
+events.
 
 Compressed files are not read: zcat FILE | annals import -
 
@@ -63,7 +68,7 @@ Examples:
 ///
 /// Makes the store where there is none.
 #[derive(Debug, Args)]
-#[command(after_help = DETAILS)]
+#[command(after_long_help = DETAILS)]
 pub(crate) struct Import {
     /// The file to read; - is standard input
     #[arg(default_value = "-")]
@@ -103,7 +108,7 @@ impl Import {
         if let Some(bytes) = self.segment_bytes {
             options = options.segment_bytes(bytes);
         }
-        let store = options.open(store)?;
+        let store = opening::for_writing(options, store, console)?;
         let mut batches = Batches::new(store.clone(), self.durability.into(), self.entity, self.acks);
         let read = read_all(&mut lines, &mut batches, console);
         // Whatever stopped the reading, what was appended before is made safe and acknowledged.

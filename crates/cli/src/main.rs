@@ -30,6 +30,7 @@ mod verify;
 mod demo;
 
 mod cloudevents;
+mod opening;
 mod show;
 
 mod base64;

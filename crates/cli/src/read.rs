@@ -8,6 +8,7 @@ use comfy_table::ColumnConstraint;
 
 use crate::{
     failure::Failure,
+    opening,
     output::{Console, table},
     show::{EventJson, HEADINGS, KindNames, STREAM_COLUMN, row},
 };
@@ -58,7 +59,7 @@ pub(crate) struct Read {
 
 impl Read {
     pub(crate) fn run(self, store: &Path, console: &mut Console<'_>) -> Result<(), Failure> {
-        let store = Store::open_read_only(store)?;
+        let store = opening::for_reading(store, console)?;
         let events = self.events(&store)?;
         let names = KindNames::of(&store);
         if console.is_json() {

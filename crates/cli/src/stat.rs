@@ -9,12 +9,14 @@ use serde::Serialize;
 
 use crate::{
     failure::Failure,
+    opening::findings,
     output::{Console, facts},
     time,
 };
 
 #[derive(Serialize)]
 struct StatJson<'a> {
+    store: String,
     stats: &'a Stats,
     report: &'a OpenReport,
 }
@@ -24,13 +26,12 @@ pub(crate) fn run(store: &Path, console: &mut Console<'_>) -> Result<(), Failure
     let stats = store.stats()?;
     let report = store.report();
     if console.is_json() {
-        return console.json(&StatJson { stats: &stats, report });
+        return console.json(&StatJson { store: report.store.to_string(), stats: &stats, report });
     }
     console.table(table(&stats, report))?;
-    for line in findings(report) {
-        console.line(format_args!("{line}"))?;
-    }
-    Ok(())
+    let torn = report.torn_files.iter().map(|file| format!("{file} holds what an earlier recovery cut off"));
+    let findings = findings(report).into_iter().chain(torn).chain(stats.incidents.iter().cloned());
+    findings.into_iter().try_for_each(|finding| console.line(format_args!("{finding}")))
 }
 
 fn table(stats: &Stats, report: &OpenReport) -> Table {
@@ -52,33 +53,4 @@ fn table(stats: &Stats, report: &OpenReport) -> Table {
     let micros = report.phases.iter().map(|phase| phase.micros).sum::<u64>();
     fact("opened in", format!("{}.{:03} ms", micros / 1000, micros % 1000));
     table
-}
-
-/// What there is to tell of the open, a line each.
-fn findings(report: &OpenReport) -> Vec<String> {
-    let mut lines = Vec::new();
-    let log = &report.log;
-    if log.was_unclean && !report.has_live_writer {
-        lines.push(
-            "the store was not closed cleanly; the next command that writes puts it in order".to_owned(),
-        );
-    }
-    if let Some((segment, torn)) = &log.torn {
-        let (len, offset) = (torn.len, torn.offset);
-        lines.push(format!("{segment} ends in {len} torn bytes at offset {offset}: {}", torn.why));
-    }
-    if let Some(proven) = report.proven {
-        lines.push(format!("events after {proven} are whole, and not proven to be durable"));
-    }
-    let rejected =
-        report.rejected.iter().map(|rejected| format!("{} was not used: {}", rejected.file, rejected.why));
-    lines.extend(rejected);
-    lines.extend(report.oddities.iter().cloned());
-    if report.passed_over > 0 {
-        lines.push(format!("{} records of unknown types were passed over", report.passed_over));
-    }
-    lines.extend(
-        report.torn_files.iter().map(|file| format!("{file} holds what an earlier recovery cut off")),
-    );
-    lines
 }

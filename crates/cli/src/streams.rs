@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use annals::Store;
 use clap::Args;
 use indicatif::HumanCount;
 
 use crate::{
     failure::Failure,
+    opening,
     output::{Console, table},
 };
 
@@ -21,7 +21,7 @@ pub(crate) struct Streams {
 
 impl Streams {
     pub(crate) fn run(self, store: &Path, console: &mut Console<'_>) -> Result<(), Failure> {
-        let mut streams = Store::open_read_only(store)?.streams()?;
+        let mut streams = opening::for_reading(store, console)?.streams()?;
         streams.retain(|stream| self.scope.as_ref().is_none_or(|scope| stream.scope == *scope));
         if console.is_json() {
             return streams.iter().try_for_each(|stream| console.json(stream));

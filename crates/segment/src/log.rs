@@ -323,8 +323,8 @@ impl Log {
 
     fn seal(&mut self, note: Note) -> Result<SealedPlace, Error> {
         let old = Arc::clone(&self.active);
+        // Its frames are durable. What was prepared behind them may come back after a crash: it is zeros.
         old.trim(self.end)?;
-        old.sync()?;
         let header = old.header();
         let previous = PreviousEnd {
             id: header.id,

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{HashMap, HashSet, hash_map},
+    io,
     sync::{Arc, MutexGuard, PoisonError},
 };
 
@@ -299,6 +300,13 @@ impl Shared {
     /// Whether the store still writes.
     pub(crate) fn check_writing(&self, turn: &Turn) -> Result<(), Error> {
         let Some(log) = &turn.log else { return Err(Error::Closed) };
+        if self.writer()?.turn.is_poisoned() {
+            // Whoever panicked in its turn may have staged half a batch. What is staged is never written.
+            let cause =
+                annals_segment::Error::io("append to", log.path())(io::Error::other("a thread panicked"));
+            let source = annals_segment::Error::Stopped { cause: Arc::new(cause) };
+            return Err(Error::Stopped { durable: turn.durable.sequence, source });
+        }
         log.check().map_err(|source| Error::Stopped { durable: turn.durable.sequence, source })
     }
 }

@@ -83,7 +83,11 @@ impl Control {
         let stamp = ControlStamp::decode(frame.stamp)?;
         let control = match stamp.number {
             KIND_NAME => Self::KindName(decode_kind_name(frame.body)?),
-            _ => return Err(invalid("a record type that this version does not have")),
+            0 => return Err(invalid("record type 0 was never written")),
+            found => {
+                let (found, supported) = (u32::from(found), u32::from(KIND_NAME));
+                return Err(Error::Version { what: "a control record of an unknown type", found, supported });
+            }
         };
         Ok((stamp, control))
     }

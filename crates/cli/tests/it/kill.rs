@@ -28,7 +28,12 @@ fn what_was_acknowledged_survives_a_kill_and_the_import_goes_on_where_it_was() {
         for count in [2, 40, 100] {
             kill_within_a_batch(&place, durability, count);
         }
-        place.import(&events(0..200)).done(0);
+        let done = place.import(&events(0..200)).done(0);
+        assert!(
+            done.err.contains("note: the store was not closed cleanly; it is in order again"),
+            "{}",
+            done.err
+        );
         assert_eq!(values(&place.export()), values(&events(0..200)));
         place.run(&["verify"]).done(0);
     }

@@ -79,7 +79,10 @@ fn expectations_are_about_the_stream_before_the_append() {
     assert!(matches!(expect(Expected::Exactly(Revision(0))), Err(Error::Invalid { .. })));
     assert_eq!(expect(Expected::None).unwrap().revision, Revision(1));
     let conflict = expect(Expected::None).unwrap_err();
-    assert_eq!(conflict.to_string(), "order:1 in shop was expected to have no event, and it is at revision 1");
+    assert_eq!(
+        conflict.to_string(),
+        "order:1 in shop was expected to have no event, and it is at revision 1"
+    );
     assert_eq!(expect(Expected::Exactly(Revision(1))).unwrap().revision, Revision(2));
     assert_eq!(expect(Expected::Exists).unwrap().revision, Revision(3));
     assert_eq!(expect(Expected::Any).unwrap().revision, Revision(4));
@@ -129,7 +132,11 @@ fn the_same_event_again_gets_the_first_receipt() {
     ] {
         assert!(matches!(store.append(&other), Err(Error::IdTaken { sequence: Sequence(1), .. })));
     }
-    assert_eq!(store.append(&new().correlation(id(1))).unwrap().sequence, first.sequence, "its own id is none");
+    assert_eq!(
+        store.append(&new().correlation(id(1))).unwrap().sequence,
+        first.sequence,
+        "its own id is none"
+    );
     store.close().unwrap();
     let store = options().open_on(directory).unwrap();
     assert_eq!(store.append(&new()).unwrap().hash, first.hash);

@@ -3,7 +3,10 @@
 //! Each module is one promise: what an append demands and gives, how reads agree, what opening finds, what a
 //! crash leaves, which damage is told.
 
+#![cfg(test)]
+
 mod appending;
+mod damage;
 mod history;
 mod opening;
 mod power_loss;

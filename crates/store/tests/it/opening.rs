@@ -2,8 +2,8 @@
 //! version is refused and left as it is.
 
 use annals::{
-    Durability, Error, MemoryDirectory, NewEvent, Options, SeededEntropy, Sequence, SimulatedDirectory, Store,
-    verify_on,
+    Durability, Error, MemoryDirectory, NewEvent, Options, SeededEntropy, Sequence, SimulatedDirectory,
+    Store, verify_on,
 };
 use proptest::prelude::*;
 
@@ -36,8 +36,13 @@ fn go_on(directory: &MemoryDirectory, store: Store, expected: &Answers, context:
     let store = options(99).open_on(directory.clone()).unwrap();
     assert!(store.report().is_clean(), "{context}: {:?}", store.report());
     let events: Vec<_> = store.all().map(Result::unwrap).collect();
-    assert!(events.iter().zip(&expected.events).all(|(event, facts)| event.hash() == facts.hash), "{context}");
-    assert!(events.iter().rev().zip(receipts.iter().rev()).all(|(event, receipt)| event.hash() == receipt.hash));
+    assert!(
+        events.iter().zip(&expected.events).all(|(event, facts)| event.hash() == facts.hash),
+        "{context}"
+    );
+    assert!(
+        events.iter().rev().zip(receipts.iter().rev()).all(|(event, receipt)| event.hash() == receipt.hash)
+    );
 }
 
 fn without_checkpoint(image: &Image) -> Image {
@@ -186,7 +191,8 @@ fn whoever_removes_the_lock_of_a_living_writer_gets_no_further() {
 
 #[test]
 fn segments_without_a_manifest_are_no_new_store() {
-    let image: Image = image(&closed().directory).into_iter().filter(|(name, _)| name != "MANIFEST").collect();
+    let image: Image =
+        image(&closed().directory).into_iter().filter(|(name, _)| name != "MANIFEST").collect();
     refused(&image, "MANIFEST", |error| matches!(error, Error::Corrupt { .. }));
 }
 
@@ -277,7 +283,15 @@ fn foreign_files_are_counted_and_left_alone() {
 #[test]
 fn names_that_are_almost_a_segments_are_refused() {
     let image = image(&closed().directory);
-    for name in ["1.seg", "0000001.seg", "000001.SEG", "000002 (1).seg", "000001-0.seg", "00000001-1.seg", "000000.seg"] {
+    for name in [
+        "1.seg",
+        "0000001.seg",
+        "000001.SEG",
+        "000002 (1).seg",
+        "000001-0.seg",
+        "00000001-1.seg",
+        "000000.seg",
+    ] {
         let mut image = image.clone();
         image.insert(name.to_owned(), image["000001.seg"].clone());
         refused(&image, name, |error| matches!(error, Error::Corrupt { .. }));
@@ -288,7 +302,8 @@ fn names_that_are_almost_a_segments_are_refused() {
 fn an_oversized_batch_gets_a_segment_of_its_own() {
     let mut history = History::new();
     let small = || Step::Batch(vec![Draft::plain(0, 100)], true, Durability::Durable);
-    let large = Step::Batch((0..4).map(|number| Draft::plain(number, 3000)).collect(), true, Durability::Durable);
+    let large =
+        Step::Batch((0..4).map(|number| Draft::plain(number, 3000)).collect(), true, Durability::Durable);
     for step in [large.clone(), small(), large.clone(), large, small()] {
         history.apply(&step);
     }
@@ -360,13 +375,18 @@ fn a_creation_that_was_cut_short_can_be_done_again() {
             let is_there = again.names().iter().any(|name| name == "MANIFEST");
             assert!(opened.is_ok() == is_there, "before {stop} with {names:?}: {opened:?}");
             drop(opened);
-            let store = create(&again).unwrap_or_else(|error| panic!("before {stop} with {names:?}: {error}"));
+            let store =
+                create(&again).unwrap_or_else(|error| panic!("before {stop} with {names:?}: {error}"));
             let at = annals::Coordinate::new("a", "b").unwrap();
             let event = NewEvent::new(&at, annals::Kind::new(0x2001).unwrap(), b"x");
             assert_eq!(store.append(&event).unwrap().sequence, Sequence(1));
             store.close().unwrap();
             let store = create(&again).unwrap();
-            assert!(store.report().is_clean() && store.last_sequence() == Sequence(1), "{:?}", store.report());
+            assert!(
+                store.report().is_clean() && store.last_sequence() == Sequence(1),
+                "{:?}",
+                store.report()
+            );
             assert!(verify_on(again.clone(), &mut |_| {}).unwrap().is_sound());
         }
     }

@@ -118,7 +118,13 @@ fn kind() -> Kind {
 }
 
 /// Appends `count` events over a few streams; what is acknowledged as durable is noted.
-fn append(store: &Store, sent: &mut Sent, count: usize, len: usize, durability: Durability) -> Result<(), Error> {
+fn append(
+    store: &Store,
+    sent: &mut Sent,
+    count: usize,
+    len: usize,
+    durability: Durability,
+) -> Result<(), Error> {
     let coordinates: Vec<_> =
         (0..3).map(|number| Coordinate::new(&format!("entity:{number}"), "scope").unwrap()).collect();
     let ids = sent.next_ids(count);
@@ -183,8 +189,14 @@ fn run(disk: &SimulatedDirectory, script: &[Step], sent: &mut Sent) -> Result<()
 
 /// Checks a store that was opened after a crash, and returns how many events it has.
 fn check(store: &Store, sent: &Sent, context: &str) -> usize {
-    let events: Vec<_> = store.all().map(|event| event.unwrap_or_else(|error| panic!("{context}: {error}"))).collect();
-    assert!(events.len() >= sent.durable, "{context}: {} events, {} were durable", events.len(), sent.durable);
+    let events: Vec<_> =
+        store.all().map(|event| event.unwrap_or_else(|error| panic!("{context}: {error}"))).collect();
+    assert!(
+        events.len() >= sent.durable,
+        "{context}: {} events, {} were durable",
+        events.len(),
+        sent.durable
+    );
     assert!(events.len() <= sent.ids.len(), "{context}: invented events");
     assert!(
         events.is_empty() || sent.ends.contains(&events.len()),
@@ -201,7 +213,8 @@ fn check(store: &Store, sent: &Sent, context: &str) -> usize {
 
 /// Opens what a crash left, checks it, and goes on: appends, closes, opens again.
 fn recover(disk: &SimulatedDirectory, sent: &Sent, context: &str) {
-    let open = |seed| options(seed).open_on(disk.clone()).unwrap_or_else(|error| panic!("{context}: {error}"));
+    let open =
+        |seed| options(seed).open_on(disk.clone()).unwrap_or_else(|error| panic!("{context}: {error}"));
     let read_only = options(0).open_read_only_on(disk.clone());
     let seen = read_only.as_ref().map_or(0, |store| check(store, sent, context));
     let store = open(1000);
@@ -210,7 +223,9 @@ fn recover(disk: &SimulatedDirectory, sent: &Sent, context: &str) {
         assert_eq!(seen, count, "{context}: a reader saw something else");
     }
     let report = store.report();
-    if let Some((_, torn)) = &report.log.torn {
+    if let Some((segment, torn)) = &report.log.torn {
+        let len = disk.file(segment).map(|bytes| bytes.len() as u64);
+        assert_eq!(len, Some(torn.offset), "{context}: the torn bytes are still there");
         assert!(torn.len > 0 && report.log.sidecar.is_some(), "{context}: a cut without its bytes set aside");
         assert!(!report.is_clean());
     }
@@ -279,7 +294,11 @@ fn crash_at(script: &[Step], stop: u64, effort: Effort, name: &str) -> usize {
             drop(opened);
             let nested = Effort { seeds: effort.nested_seeds, units_max: 3, nested_seeds: 0 };
             for (nested_name, nested) in images(&again, nested, within) {
-                recover(&nested, &sent, &format!("{context}, again before {within} of the recovery, {nested_name}"));
+                recover(
+                    &nested,
+                    &sent,
+                    &format!("{context}, again before {within} of the recovery, {nested_name}"),
+                );
                 tried += 1;
             }
         }
@@ -287,6 +306,25 @@ fn crash_at(script: &[Step], stop: u64, effort: Effort, name: &str) -> usize {
         tried += 1;
     }
     tried
+}
+
+/// Ends the process before operation `stop`: the system still has everything that was written. Whatever the next
+/// process then shows must outlive a power loss right after.
+fn kill_at(script: &[Step], stop: u64, effort: Effort, name: &str) -> usize {
+    let disk = SimulatedDirectory::new();
+    disk.stop_before(stop);
+    let mut sent = Sent::default();
+    let outcome = run(&disk, script, &mut sent);
+    assert!(outcome.is_err() || !disk.is_stopped());
+    let disk = disk.kill();
+    let context = format!("{name}, killed before operation {stop}");
+    let store = options(700).open_on(disk.clone()).unwrap_or_else(|error| panic!("{context}: {error}"));
+    sent.durable = check(&store, &sent, &context);
+    let images = images(&disk, effort, stop);
+    for (image_name, image) in &images {
+        recover(image, &sent, &format!("{context}, power lost when it was opened again, {image_name}"));
+    }
+    images.len()
 }
 
 fn operations_of(script: &[Step]) -> u64 {
@@ -301,6 +339,14 @@ fn power_loss_anywhere_in_a_scripted_workload() {
     let operations = operations_of(SCRIPT);
     let tried: usize = (0..=operations).map(|stop| crash_at(SCRIPT, stop, effort, "the script")).sum();
     println!("{operations} operations, {tried} images");
+}
+
+#[test]
+fn what_is_shown_after_a_kill_outlives_a_power_loss() {
+    let effort = Effort { seeds: 4, units_max: 5, nested_seeds: 0 };
+    let tried: usize =
+        (0..=operations_of(SCRIPT)).map(|stop| kill_at(SCRIPT, stop, effort, "the script")).sum();
+    println!("{tried} images");
 }
 
 #[test]
@@ -324,6 +370,7 @@ fn power_loss_in_random_workloads() {
             let effort = Effort { seeds: 3, units_max: 4, nested_seeds: 2 };
             let name = format!("ANNALS_CRASH_SEED={seed} cargo test -p annals power_loss: {script:?}");
             tried += crash_at(&script, stop, effort, &name);
+            tried += kill_at(&script, stop, effort, &name);
         }
     }
 }

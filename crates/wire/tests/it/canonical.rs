@@ -122,12 +122,18 @@ fn a_control_record_that_nothing_writes_is_refused() {
         &[
             ("a sequence", &[(0x10, &[1])]),
             ("record type 0", &[(0x2c, &[0])]),
-            ("an unknown record type", &[(0x2c, &[2])]),
             ("reserved bytes", &[(0x2e, &[1])]),
             ("a reserved category", &[(0x51, &[0])]),
             ("a control character", &[(0x52, &[0x7f])]),
         ],
     );
+}
+
+#[test]
+fn a_control_record_of_a_later_type_is_newer_and_not_damaged() {
+    let example = example("control-frame");
+    let found = example.structure.read(&edited(&example, &[(0x2c, &[2])]));
+    assert!(matches!(found, Err(Error::Version { found: 2, supported: 1, .. })), "{found:?}");
 }
 
 #[test]

@@ -1,0 +1,64 @@
+//! Opening a store, and telling what was found on the way.
+//!
+//! Invariant: nothing that was cut off, mended or not used is left unsaid by a command that writes; a command
+//! that reads says which events a power loss could still take.
+
+use std::path::Path;
+
+use annals::{OpenReport, Options, Store};
+
+use crate::{failure::Failure, output::Console};
+
+/// Opens a store for writing, and says what was done to it.
+pub(crate) fn for_writing(
+    options: Options,
+    path: &Path,
+    console: &mut Console<'_>,
+) -> Result<Store, Failure> {
+    let store = options.open(path)?;
+    for finding in findings(store.report()) {
+        console.say(format_args!("note: {finding}"));
+    }
+    Ok(store)
+}
+
+/// Opens a store for reading.
+pub(crate) fn for_reading(path: &Path, console: &mut Console<'_>) -> Result<Store, Failure> {
+    let store = Store::open_read_only(path)?;
+    if let Some(unproven) = unproven(store.report()) {
+        console.say(format_args!("note: {unproven}"));
+    }
+    Ok(store)
+}
+
+/// What there is to tell of an open, a line each.
+pub(crate) fn findings(report: &OpenReport) -> Vec<String> {
+    let log = &report.log;
+    let mut lines = Vec::new();
+    if log.was_unclean && !report.has_live_writer {
+        let then = if report.is_read_only {
+            "the next command that writes puts it in order"
+        } else {
+            "it is in order again"
+        };
+        lines.push(format!("the store was not closed cleanly; {then}"));
+    }
+    if let Some((segment, torn)) = &log.torn {
+        let (len, offset, why) = (torn.len, torn.offset, &torn.why);
+        lines.push(format!("{segment} ended in {len} torn bytes at offset {offset}: {why}"));
+    }
+    lines.extend(log.sidecar.iter().map(|file| format!("the torn bytes were cut off, and are in {file}")));
+    lines.extend(log.removed.iter().map(|file| format!("{file}, of unfinished work, was removed")));
+    lines.extend(unproven(report));
+    lines.extend(report.rejected.iter().map(|found| format!("{} was not used: {}", found.file, found.why)));
+    lines.extend(report.rebuilt.iter().map(|name| format!("the footer of {name} was built again")));
+    lines.extend(report.oddities.iter().cloned());
+    if report.passed_over > 0 {
+        lines.push(format!("{} records of unknown types were passed over", report.passed_over));
+    }
+    lines
+}
+
+fn unproven(report: &OpenReport) -> Option<String> {
+    report.proven.map(|proven| format!("events after {proven} are whole, and not proven to be durable"))
+}
