@@ -370,7 +370,6 @@ impl Log {
             return Ok(());
         }
         self.active.trim(self.end)?;
-        self.active.sync()?;
         let clean = CleanEnd {
             end: self.end,
             chain: self.chain,

@@ -204,6 +204,22 @@ fn a_closed_store_reads_and_appends_no_more() {
 }
 
 #[test]
+fn three_events_take_little_space() {
+    let directory = MemoryDirectory::new();
+    let store = options().open_on(directory.clone()).unwrap();
+    let at = coordinate("one");
+    for _ in 0..3 {
+        store.append(&NewEvent::new(&at, kind(), b"x")).unwrap();
+    }
+    let len = |directory: &MemoryDirectory| {
+        directory.names().iter().map(|name| directory.file(name).unwrap().len()).sum::<usize>()
+    };
+    assert!(len(&directory) < 256 << 10, "open, with what is prepared: {}", len(&directory));
+    store.close().unwrap();
+    assert!(len(&directory) < 10 << 10, "closed, nothing prepared: {}", len(&directory));
+}
+
+#[test]
 fn queued_events_are_seen_when_they_are_durable() {
     let store = store();
     let at = coordinate("one");

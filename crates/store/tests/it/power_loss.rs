@@ -273,6 +273,31 @@ fn images(disk: &SimulatedDirectory, effort: Effort, salt: u64) -> Vec<(String, 
     images
 }
 
+/// The bytes that a recovery cuts off.
+struct Torn {
+    segment: String,
+    offset: u64,
+    bytes: Vec<u8>,
+}
+
+impl Torn {
+    fn of(image: &SimulatedDirectory) -> Option<Self> {
+        let store = options(0).open_read_only_on(image.clone()).ok()?;
+        let (segment, torn) = store.report().log.torn.clone()?;
+        let (start, len) = (usize::try_from(torn.offset).unwrap(), usize::try_from(torn.len).unwrap());
+        let bytes = image.file(&segment)?[start..start + len].to_vec();
+        Some(Self { segment, offset: torn.offset, bytes })
+    }
+
+    /// Whether they are where they were, or set aside.
+    fn is_kept(&self, image: &SimulatedDirectory) -> bool {
+        let start = usize::try_from(self.offset).unwrap();
+        let in_place = image.file(&self.segment).is_some_and(|bytes| bytes[start..].starts_with(&self.bytes));
+        let aside = image.file(&format!("{}.torn-{}", self.segment, self.offset));
+        in_place || aside.as_ref() == Some(&self.bytes)
+    }
+}
+
 /// Lets the power go before operation `stop` of the script, and in each image once more within the recovery.
 /// Returns how many images were tried.
 fn crash_at(script: &[Step], stop: u64, effort: Effort, name: &str) -> usize {
@@ -284,6 +309,7 @@ fn crash_at(script: &[Step], stop: u64, effort: Effort, name: &str) -> usize {
     let mut tried = 0;
     for (image_name, image) in images(&disk, effort, stop) {
         let context = format!("{name}, power lost before operation {stop}, {image_name}");
+        let torn = Torn::of(&image);
         for within in 0.. {
             let again = image.crash(CrashProfile::StrictPosix, 1);
             again.stop_before(within);
@@ -294,11 +320,12 @@ fn crash_at(script: &[Step], stop: u64, effort: Effort, name: &str) -> usize {
             drop(opened);
             let nested = Effort { seeds: effort.nested_seeds, units_max: 3, nested_seeds: 0 };
             for (nested_name, nested) in images(&again, nested, within) {
-                recover(
-                    &nested,
-                    &sent,
-                    &format!("{context}, again before {within} of the recovery, {nested_name}"),
+                let context = format!("{context}, again before {within} of the recovery, {nested_name}");
+                assert!(
+                    torn.as_ref().is_none_or(|torn| torn.is_kept(&nested)),
+                    "{context}: torn bytes are gone"
                 );
+                recover(&nested, &sent, &context);
                 tried += 1;
             }
         }
