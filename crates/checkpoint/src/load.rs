@@ -9,7 +9,7 @@ use annals_segment::{
     CHECKPOINT, Directory, Error, Layout, Newest, Outside, Position, SealedPlace, SealedSegment, Tail,
     read_frame, segment_name,
 };
-use annals_wire::{Event, SegmentId, Sequence, Watermark};
+use annals_wire::{Control, Digest, Event, SegmentId, Sequence, Watermark};
 
 use crate::{
     FRAME_TYPES, Fold, Plan, Rejected, SegmentSource, Sources, TailSource,
@@ -255,21 +255,38 @@ impl Loader<'_> {
         of_newest.map_or(0, |head| head.watermark.offset)
     }
 
-    /// The last event before the watermark must be the very one that the checkpoint saw: a segment that went
-    /// another way since, or an older copy of it, has another there.
+    /// The last event and the last control record before the watermark must be the very ones that the checkpoint
+    /// saw: a segment that went another way since, or an older copy of it, has others there, or nothing.
     fn check_mark(&self, newest: &Newest, index: &SealedIndex, watermark: &Watermark) -> Result<(), Error> {
-        let Some(last) = index.row_count().checked_sub(1) else { return Ok(()) };
-        let Ok(Some(row)) = index.row(last) else { return Ok(()) };
-        let offset = u64::from(row.offset);
-        let bytes = read_frame(&**self.directory, &newest.header, offset)?;
         let path = self.directory.path().join(segment_name(newest.header.id, newest.header.generation));
-        let event = Event::decode(&bytes.frame()).map_err(Error::bytes(&path, offset))?;
-        if event.stamp.hash == watermark.mark && event.sequence == watermark.sequence {
-            return Ok(());
+        let compare = |what, offset, expected: Digest, found: Digest| {
+            let mismatch = || {
+                let (expected, found) = (expected.to_string(), found.to_string());
+                Error::Mismatch { path: path.clone(), offset, what, expected, found }
+            };
+            if expected == found { Ok(()) } else { Err(mismatch()) }
+        };
+        let last = index.row_count().checked_sub(1);
+        match last.map(|last| index.row(last)) {
+            Some(Ok(Some(row))) => {
+                let offset = u64::from(row.offset);
+                let bytes = read_frame(&**self.directory, &newest.header, offset)?;
+                let event = Event::decode(&bytes.frame()).map_err(Error::bytes(&path, offset))?;
+                compare("the event that the checkpoint ends with", offset, watermark.mark, event.stamp.hash)?;
+            }
+            // The tables turned out damaged, and are built again when they are asked.
+            Some(_) => return Ok(()),
+            None => {
+                let before = newest.header.previous.map(|previous| previous.mark).unwrap_or_default();
+                compare("the last event before the segment", 96, watermark.mark, before)?;
+            }
         }
-        let what = "the event that the checkpoint ends with";
-        let (expected, found) = (watermark.mark.to_string(), event.stamp.hash.to_string());
-        Err(Error::Mismatch { path, offset, what, expected, found })
+        if let Some(offset) = index.control_offsets().unwrap_or_default().last().copied().map(u64::from) {
+            let bytes = read_frame(&**self.directory, &newest.header, offset)?;
+            let (stamp, _) = Control::decode(&bytes.frame()).map_err(Error::bytes(&path, offset))?;
+            compare("the control record that the checkpoint saw last", offset, self.fold.control, stamp.hash)?;
+        }
+        Ok(())
     }
 }
 

@@ -46,7 +46,8 @@ pub struct FoundCheckpoint {
 pub struct Sources {
     /// The checkpoint, or why it cannot be used; `None` where there is none or it is switched off.
     pub checkpoint: Option<Result<FoundCheckpoint, String>>,
-    /// The footers of sealed segments, or why they cannot be used; nothing where they are switched off.
+    /// The footers of sealed segments, or why they cannot be used; nothing for a segment that has none yet, or
+    /// where they are switched off.
     pub footers: BTreeMap<SegmentId, Result<Arc<SealedIndex>, String>>,
 }
 
@@ -71,33 +72,38 @@ impl Sources {
         }
         for place in layout.sealed.iter().filter(|_| options.footers) {
             let footer = match find_footer(directory, place, options.maps) {
-                Err(Error::Newer { source, .. }) if is_read_only => Err(source.to_string()),
+                Err(Error::Newer { source, .. }) if is_read_only => Some(Err(source.to_string())),
                 found => found?,
             };
-            sources.footers.insert(place.id, footer);
+            sources.footers.extend(footer.map(|footer| (place.id, footer)));
         }
         Ok(sources)
     }
 }
 
+/// The footer behind the frames of the segment at `place`; `None` where nothing but zeros is there.
 fn find_footer(
     directory: &Arc<dyn Directory>,
     place: &SealedPlace,
     maps: bool,
-) -> Result<Result<Arc<SealedIndex>, String>, Error> {
+) -> Result<Option<Result<Arc<SealedIndex>, String>>, Error> {
     let segment = SealedSegment::new(Arc::clone(directory), *place, maps);
     let whole = segment.whole()?;
+    let frames_end = usize::try_from(place.end).unwrap_or(usize::MAX);
+    if whole.get(frames_end..).is_none_or(|behind| behind.iter().all(|byte| *byte == 0)) {
+        return Ok(None);
+    }
     let index = match SealedIndex::new(Arc::new(whole)) {
         Ok(index) => index,
         Err(annals_index::Error::Damaged { source }) if source.is_newer_version() => {
             return Err(Error::bytes(segment.path(), place.end)(source));
         }
-        Err(error) => return Ok(Err(error.to_string())),
+        Err(error) => return Ok(Some(Err(error.to_string()))),
     };
-    Ok(match contradiction(index.trailer(), place, index.start()) {
+    Ok(Some(match contradiction(index.trailer(), place, index.start()) {
         None => Ok(Arc::new(index)),
         Some(why) => Err(why.to_owned()),
-    })
+    }))
 }
 
 /// In what a footer's trailer differs from what is known of its segment.

@@ -51,7 +51,7 @@ pub(crate) fn findings(report: &OpenReport) -> Vec<String> {
     lines.extend(log.removed.iter().map(|file| format!("{file}, of unfinished work, was removed")));
     lines.extend(unproven(report));
     lines.extend(report.rejected.iter().map(|found| format!("{} was not used: {}", found.file, found.why)));
-    lines.extend(report.rebuilt.iter().map(|name| format!("the footer of {name} was built again")));
+    lines.extend(rebuilt(&report.rebuilt));
     lines.extend(report.oddities.iter().cloned());
     if report.passed_over > 0 {
         lines.push(format!("{} records of unknown types were passed over", report.passed_over));
@@ -61,4 +61,15 @@ pub(crate) fn findings(report: &OpenReport) -> Vec<String> {
 
 fn unproven(report: &OpenReport) -> Option<String> {
     report.proven.map(|proven| format!("events after {proven} are whole, and not proven to be durable"))
+}
+
+fn rebuilt(segments: &[String]) -> Option<String> {
+    match segments {
+        [] => None,
+        [segment] => Some(format!("the footer of {segment} is built again from its frames")),
+        [first, .., last] => Some(format!(
+            "the footers of {} segments, {first} to {last}, are built again from frames",
+            segments.len()
+        )),
+    }
 }

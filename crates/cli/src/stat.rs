@@ -16,7 +16,6 @@ use crate::{
 
 #[derive(Serialize)]
 struct StatJson<'a> {
-    store: String,
     stats: &'a Stats,
     report: &'a OpenReport,
 }
@@ -26,7 +25,7 @@ pub(crate) fn run(store: &Path, console: &mut Console<'_>) -> Result<(), Failure
     let stats = store.stats()?;
     let report = store.report();
     if console.is_json() {
-        return console.json(&StatJson { store: report.store.to_string(), stats: &stats, report });
+        return console.json(&StatJson { stats: &stats, report });
     }
     console.table(table(&stats, report))?;
     let torn = report.torn_files.iter().map(|file| format!("{file} holds what an earlier recovery cut off"));

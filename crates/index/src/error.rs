@@ -5,7 +5,7 @@
 #[non_exhaustive]
 pub enum Error {
     /// The tables are not what was written, or are of a newer version.
-    #[error("the index cannot be used")]
+    #[error("the index cannot be used: {source}")]
     Damaged {
         /// What is wrong with them.
         source: annals_wire::Error,

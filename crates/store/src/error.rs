@@ -61,7 +61,7 @@ pub enum Error {
         path: String,
     },
     /// Another writer has the store: wait for it, or open for reading only.
-    #[error("the store is held by another writer: {source}")]
+    #[error("{source}")]
     Locked {
         /// Which lock, and who has it.
         source: annals_segment::Error,
