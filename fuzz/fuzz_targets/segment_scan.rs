@@ -1,12 +1,15 @@
-//! Any bytes as a segment, walked frame by frame from its header, as a scan walks it.
+//! Any bytes as a segment: walked frame by frame, and by the log's own scan, which shows whole batches only.
 //!
 //! Must hold: no panic; the walk ends, and what it shows lies within the bytes; fewer bytes show a part of the
-//! same frames from the first on. All is tried twice: with the checksums as they are, and with each frame's set
+//! same frames from the first on; the scan shows a part of the same frames, and the search behind them ends. All is tried twice: with the checksums as they are, and with each frame's set
 //! right when the walk comes to it.
 
 #![no_main]
 
-use annals_wire::{Chain, Frame, SEGMENT_HEADER_LEN, SegmentHeader};
+use std::path::Path;
+
+use annals_segment::{Access, Directory, MemoryDirectory, Position, Scan, search};
+use annals_wire::{Chain, Frame, FrameType, SEGMENT_HEADER_LEN, SegmentHeader};
 use libfuzzer_sys::fuzz_target;
 
 #[expect(dead_code, reason = "other targets use the rest")]
@@ -19,13 +22,36 @@ mod resealed;
 fuzz_target!(|data: &[u8]| {
     let frames = walk(data);
     assert!(frames.starts_with(&walk(&data[..data.len() / 2])));
+    scan(data, &frames);
     let mut bytes = data.to_vec();
     if let Some(header) = bytes.get_mut(..SEGMENT_HEADER_LEN) {
         resealed::reseal_end(header);
         reseal_frames(&mut bytes);
-        walk(&bytes);
+        let frames = walk(&bytes);
+        scan(&bytes, &frames);
     }
 });
+
+/// The log's own walk, from the header's first sequence on.
+fn scan(bytes: &[u8], frames: &[(usize, Chain)]) {
+    let Ok(header) = SegmentHeader::decode(bytes) else { return };
+    let directory = MemoryDirectory::from_files([("segment".to_owned(), bytes.to_vec())]);
+    let file = directory.open("segment", Access::Read).expect("it was just made");
+    let (path, len) = (Path::new("segment"), bytes.len() as u64);
+    let known = [FrameType::EVENT, FrameType::CONTROL];
+    let start = Position {
+        offset: SEGMENT_HEADER_LEN as u64,
+        chain: Chain::default(),
+        next_sequence: header.first_sequence,
+    };
+    let scanned = Scan::new(&*file, path, header.seed(), &known, len).run(start, &mut |_, _| Ok(()));
+    let remains = search(&*file, path, header.seed(), start.offset, len).expect("memory can be read");
+    assert!(remains.nonzero_end <= len);
+    if let Ok(scanned) = scanned {
+        let end = usize::try_from(scanned.position.offset).expect("it lies in the bytes");
+        assert!(end == SEGMENT_HEADER_LEN || frames.contains(&(end, scanned.position.chain)));
+    }
+}
 
 /// The offsets behind the segment's frames, with the chain there.
 fn walk(bytes: &[u8]) -> Vec<(usize, Chain)> {

@@ -28,17 +28,23 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     for target in targets {
         eprintln!("fuzz: {target} for {} s", arguments.seconds);
+        let found = root().join(FOUND).join(&target);
+        fs::create_dir_all(&found).map_err(|source| Failure::Read { path: found, source })?;
         command::run(&mut fuzzer(&target, arguments.seconds))?;
     }
     Ok(())
 }
+
+/// Where inputs that reach something new are kept; what stands in fuzz/corpus is only read.
+const FOUND: &str = "fuzz/target/corpus";
 
 /// Room for several frames, and for a footer of more than one block.
 const INPUT_LEN_MAX: usize = 64 * 1024;
 
 /// The nightly compiler where there is one, else the usual one, told to take unstable flags.
 fn fuzzer(target: &str, seconds: u64) -> Command {
-    let line = format!("fuzz run {target} -- -max_total_time={seconds} -max_len={INPUT_LEN_MAX}");
+    let limits = format!("-max_total_time={seconds} -max_len={INPUT_LEN_MAX}");
+    let line = format!("fuzz run {target} {FOUND}/{target} fuzz/corpus/{target} -- {limits}");
     if succeeds(&mut cargo("+nightly --version")) {
         cargo(&format!("+nightly {line}"))
     } else {
