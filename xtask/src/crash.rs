@@ -46,8 +46,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     command::run(&mut command)
 }
 
-/// The keys of the standard hasher are the one randomness in `std`.
-fn new_seed() -> u64 {
+/// A seed that no other run has: the keys of the standard hasher are the one randomness in `std`.
+pub(crate) fn new_seed() -> u64 {
     RandomState::new().hash_one(0)
 }
 

@@ -4,7 +4,7 @@
 
 use std::{fmt, io, path::PathBuf, process::ExitStatus};
 
-use crate::tidy::Violation;
+use crate::{kill::Left, tidy::Violation};
 
 /// Why a verb did not succeed.
 #[derive(Debug)]
@@ -25,6 +25,14 @@ pub(crate) enum Failure {
     NoCargoFuzz,
     /// There is no fuzz target of this name.
     NoTarget { name: String, targets: Vec<String> },
+    /// A file of events can't be the input of a campaign of kills.
+    Input { path: PathBuf, line: usize, why: &'static str },
+    /// A build succeeded and named no program.
+    NoProgram { command: String },
+    /// An import that was killed left something wrong.
+    Left(Box<Left>),
+    /// Too many kills came when the import had ended.
+    FewLanded { landed: usize, count: usize },
     /// A step of `verify` failed; it has said why itself.
     Step { name: &'static str, again: String },
 }
@@ -44,6 +52,14 @@ impl fmt::Display for Failure {
             Self::NoTarget { name, targets } => {
                 write!(f, "no fuzz target `{name}`; there are: {}", targets.join(", "))
             }
+            Self::Input { path, line, why } => write!(f, "{}: line {line} {why}", path.display()),
+            Self::NoProgram { command } => write!(f, "`{command}` named no program that it built"),
+            Self::Left(left) => left.fmt(f),
+            Self::FewLanded { landed, count } => write!(
+                f,
+                "only {landed} of {count} kills landed while the import ran, 80 % must: give a larger FILE, or \
+                 leave the machine alone"
+            ),
             Self::Step { name, again } => write!(f, "{name} failed; to run it again: {again}"),
         }
     }

@@ -12,30 +12,32 @@ mod history;
 mod plan;
 mod program;
 mod summary;
+mod trial;
 
 use std::{
-    env, fs, io,
-    path::{Path, PathBuf},
+    env,
+    path::PathBuf,
     process,
     time::{Duration, Instant},
 };
 
-pub(crate) use self::flaw::Flaw;
+pub(crate) use self::trial::Left;
 use self::{
     history::History,
-    plan::{Moment, millis},
-    program::{Import, Program},
+    plan::Plan,
+    program::Program,
     summary::{Found, Summary, listed},
+    trial::Trial,
 };
 use crate::{command::root, crash::new_seed, failure::Failure};
 
 const EXAMPLE: &str = "examples/redb-history.ndjson";
 
-/// The program's own name for the file that makes a directory a store.
-const MANIFEST: &str = "MANIFEST";
-
 /// How often the undisturbed import is measured.
 const MEASUREMENTS: usize = 3;
+
+/// How often a moment is tried again where its kill came too late.
+const RETRIES: usize = 2;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -81,11 +83,10 @@ impl Arguments {
     /// The command that runs this campaign again.
     fn again(&self) -> String {
         let file = self.file.as_ref().map_or_else(String::new, |file| format!(" {}", file.display()));
-        let segment = self.segment_bytes.map_or_else(String::new, |bytes| format!(" --segment-bytes {bytes}"));
+        let segment =
+            self.segment_bytes.map_or_else(String::new, |bytes| format!(" --segment-bytes {bytes}"));
         let (moments, durability, seed) = (self.moments, self.durability.name(), self.seed);
-        format!(
-            "cargo xtask kill{file} --moments {moments} --durability {durability}{segment} --seed {seed}"
-        )
+        format!("cargo xtask kill{file} --moments {moments} --durability {durability}{segment} --seed {seed}")
     }
 }
 
@@ -99,19 +100,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let directory = env::temp_dir().join(format!("annals-kill-{}", process::id()));
     let campaign = Campaign { program, history, directory, again: arguments.again() };
     let durations = campaign.measure()?;
-    let undisturbed = durations.get(MEASUREMENTS / 2).copied().unwrap_or_default();
-    let moments = plan::moments(arguments.seed, arguments.moments, undisturbed);
-    let shown: Vec<_> = moments.iter().map(ToString::to_string).collect();
-    eprintln!("kill: seed {}, moments in ms: {}", arguments.seed, shown.join(" "));
-    let mut summary = Summary {
-        facts: campaign.facts(arguments, &durations),
-        moment_count: moments.len(),
-        first: Vec::new(),
-        second: Vec::new(),
-        duration: Duration::ZERO,
-        has_failed: false,
-    };
-    let outcome = campaign.run(&moments, &mut summary);
+    let mut plan = Plan { seed: arguments.seed, count: arguments.moments, duration: middle(&durations) };
+    eprintln!("kill: {plan}");
+    let mut summary = Summary::new(campaign.facts(arguments, &durations));
+    let outcome = campaign.run(&mut plan, &mut summary);
     summary.has_failed = outcome.is_err();
     summary.duration = started.elapsed();
     print!("{summary}");
@@ -119,7 +111,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if summary.has_landed() {
         Ok(())
     } else {
-        Err(Failure::FewLanded { landed: summary.landed_count(), count: moments.len() })
+        Err(Failure::FewLanded { landed: summary.landed_count(), count: summary.first.len() })
     }
 }
 
@@ -127,13 +119,96 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 struct Campaign {
     program: Program,
     history: History,
-    /// Where each moment has its own directory.
+    /// Where each trial makes its store, one after another.
     directory: PathBuf,
+    /// The command that runs the campaign again.
     again: String,
 }
 
-/// A flaw, and after what it was found.
-struct Found_ {
-    stage: &'static str,
-    flaw: Flaw,
+impl Campaign {
+    /// How long the import takes undisturbed, in order. What it leaves must be right, or nothing else can be.
+    fn measure(&self) -> Result<Vec<Duration>, Failure> {
+        eprintln!("kill: {} events, measuring", self.history.event_count());
+        let mut durations = Vec::new();
+        for number in 1..=MEASUREMENTS {
+            let trial = Trial::new(self, format!("undisturbed import {number}"))?;
+            durations.push(trial.measure()?);
+            trial.end()?;
+        }
+        durations.sort();
+        Ok(durations)
+    }
+
+    /// Kills at every moment of `plan`, and adds what each finds to `summary`.
+    ///
+    /// Where the import had ended before its kill, the machine is faster than it was: `plan` is measured anew
+    /// and the moment tried again.
+    fn run(&self, plan: &mut Plan, summary: &mut Summary) -> Result<(), Failure> {
+        for number in 0..plan.count {
+            let mut found = self.kill(plan, number)?;
+            for _ in 0..RETRIES {
+                if found.0.has_landed {
+                    break;
+                }
+                summary.retry_count += 1;
+                plan.duration = middle(&self.measure()?);
+                found = self.kill(plan, number)?;
+            }
+            summary.first.push(found.0);
+            summary.second.extend(found.1);
+        }
+        Ok(())
+    }
+
+    /// Kills at one moment: what the first kill found, and the second where there is one.
+    fn kill(&self, plan: &Plan, number: u32) -> Result<(Found, Option<Found>), Failure> {
+        let moment = plan.moment(number);
+        let name = format!("moment {} of {}, killed after {moment} ms", number + 1, plan.count);
+        let trial = Trial::new(self, name.clone())?;
+        let found = trial.run(moment)?;
+        trial.end()?;
+        eprintln!("kill: {name}: {}", found.0);
+        Ok(found)
+    }
+
+    /// What the summary says of the campaign itself.
+    fn facts(&self, arguments: &Arguments, durations: &[Duration]) -> Vec<(&'static str, String)> {
+        let (events, batches) = (self.history.event_count(), self.history.batch_count());
+        let segment_bytes = arguments.segment_bytes.map_or("default".to_owned(), |bytes| bytes.to_string());
+        vec![
+            ("input", format!("{}: {events} events, {batches} batches", self.program.input.display())),
+            ("durability", arguments.durability.name().to_owned()),
+            ("segment bytes", segment_bytes),
+            ("seed", arguments.seed.to_string()),
+            ("undisturbed", format!("{} ms", listed(durations))),
+            ("moments", arguments.moments.to_string()),
+        ]
+    }
+}
+
+/// The middle one of sorted durations.
+fn middle(durations: &[Duration]) -> Duration {
+    durations.get(durations.len() / 2).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_campaign_can_be_run_again() {
+        let arguments = Arguments {
+            file: Some("x.ndjson".into()),
+            moments: 3,
+            durability: Durability::Written,
+            segment_bytes: Some(4096),
+            seed: 7,
+        };
+        let expected =
+            "cargo xtask kill x.ndjson --moments 3 --durability written --segment-bytes 4096 --seed 7";
+        assert_eq!(arguments.again(), expected);
+        let arguments = Arguments { file: None, segment_bytes: None, ..arguments };
+        assert_eq!(arguments.again(), "cargo xtask kill --moments 3 --durability written --seed 7");
+        assert!(arguments.input().is_file());
+    }
 }

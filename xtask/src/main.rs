@@ -21,6 +21,7 @@ mod tidy;
 mod crash;
 mod format;
 mod fuzz;
+mod kill;
 
 use std::process::ExitCode;
 
@@ -49,6 +50,11 @@ enum Verb {
     Fuzz(fuzz::Arguments),
     /// Lose power at random moments on the simulated disk, and check what a store holds afterwards
     Crash(crash::Arguments),
+    /// Kill an import at many moments, and compare what its store holds afterwards with the input
+    ///
+    /// Every event that was acknowledged must be there, of the input a prefix in whole batches, and a further
+    /// import must complete it. Stops at the first moment that fails, and keeps its store.
+    Kill(kill::Arguments),
     /// Check the golden bytes of docs/format.md against the code
     Format,
 }
@@ -59,6 +65,7 @@ fn main() -> ExitCode {
         Verb::Tidy => tidy::run(),
         Verb::Fuzz(arguments) => fuzz::run(&arguments),
         Verb::Crash(arguments) => crash::run(&arguments),
+        Verb::Kill(arguments) => kill::run(&arguments),
         Verb::Format => format::run(),
     };
     match outcome {

@@ -6,13 +6,15 @@ use super::history::Difference;
 
 /// Why a moment of a campaign fails.
 #[derive(Debug)]
-pub(crate) enum Flaw {
+pub(super) enum Flaw {
     /// The export, or what was acknowledged, is not as the input demands.
     Difference(Difference),
     /// A command did not exit as it must; `words` is its standard error.
     Exit { command: String, status: ExitStatus, words: String },
     /// A command said something else than it must.
     Output { command: String, expected: String, found: String },
+    /// The store was closed, and its log has a torn end.
+    TornAfterClose,
     /// A command could not be run.
     Run { command: String, source: io::Error },
     /// A file or directory of the campaign's failed.
@@ -33,6 +35,7 @@ impl fmt::Display for Flaw {
             Self::Output { command, expected, found } => {
                 write!(f, "`{command}` was to say {expected}, and said {}", found.trim_end())
             }
+            Self::TornAfterClose => f.write_str("the store was closed, and its log has a torn end"),
             Self::Run { command, source } => write!(f, "could not run `{command}`: {source}"),
             Self::File { operation, path, source } => {
                 write!(f, "could not {operation} {}: {source}", path.display())

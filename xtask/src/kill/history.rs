@@ -26,7 +26,7 @@ struct Event {
 
 /// How an export, or what was acknowledged, differs from the input. Lines count from 1.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Difference {
+pub(crate) enum Difference {
     NotJson { line: usize },
     Missing { line: usize, id: String },
     Twice { line: usize, id: String },
@@ -34,6 +34,8 @@ pub(super) enum Difference {
     Foreign { line: usize },
     SplitBatch { count: usize },
     Short { count: usize, expected: usize },
+    Fewer { count: usize, before: usize },
+    Unacknowledged { count: usize, expected: usize },
     Lost { id: String, line: usize, count: usize },
     ForeignAcknowledgement { id: String },
 }
@@ -62,7 +64,11 @@ impl History {
             previous = name;
             events.push(Event { json, batch });
         }
-        if events.is_empty() { Err((1, "is all there is, and no event")) } else { Ok(Self { events, places }) }
+        if events.is_empty() {
+            Err((1, "is all there is, and no event"))
+        } else {
+            Ok(Self { events, places })
+        }
     }
 
     pub(super) fn event_count(&self) -> usize {
@@ -151,6 +157,12 @@ impl fmt::Display for Difference {
                 write!(f, "the export ends after {count} events, in the middle of a batch")
             }
             Self::Short { count, expected } => write!(f, "the export has {count} events of {expected}"),
+            Self::Fewer { count, before } => {
+                write!(f, "the export has {count} events, and had {before} before the store was opened again")
+            }
+            Self::Unacknowledged { count, expected } => {
+                write!(f, "{count} events of {expected} were acknowledged")
+            }
             Self::Lost { id, line, count } => write!(
                 f,
                 "the event {id} was acknowledged and is lost: it is line {line} of the input, and the export \

@@ -22,17 +22,40 @@ pub(super) struct Moment {
     pub(super) second: Option<Duration>,
 }
 
-/// `count` moments spread over `duration`.
-pub(super) fn moments(seed: u64, count: u32, duration: Duration) -> Vec<Moment> {
-    let mut random = Random(seed);
-    let start = duration * FIRST_PERCENT / 100;
-    let room = (duration * LAST_PERCENT / 100 - start) / count;
-    let second_room = duration * SECOND_LAST_PERCENT / 100 - start;
-    let moment = |number| Moment {
-        first: start + room * number + random.part_of(room),
-        second: (number % 2 == 1).then(|| start + random.part_of(second_room)),
-    };
-    (0..count).map(moment).collect()
+/// `count` moments, spread over `duration`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plan {
+    pub(super) seed: u64,
+    pub(super) count: u32,
+    pub(super) duration: Duration,
+}
+
+impl Plan {
+    /// The moment with this number, from 0.
+    pub(super) fn moment(&self, number: u32) -> Moment {
+        let start = self.duration * FIRST_PERCENT / 100;
+        let room = (self.duration * LAST_PERCENT / 100 - start) / self.count;
+        let second_room = self.duration * SECOND_LAST_PERCENT / 100 - start;
+        let (first, second) = (2 * u64::from(number), 2 * u64::from(number) + 1);
+        Moment {
+            first: start + room * number + self.part_of(room, first),
+            second: (number % 2 == 1).then(|| start + self.part_of(second_room, second)),
+        }
+    }
+
+    /// A duration under `room`, for which the seed's random number at `place` decides.
+    fn part_of(&self, room: Duration, place: u64) -> Duration {
+        let step = random(self.seed, place) % u64::from(JITTER_STEPS);
+        room * u32::try_from(step).expect("the steps are a u32") / JITTER_STEPS
+    }
+}
+
+/// SplitMix64 (Steele, Lea and Flood, 2014): the number at `place` of the sequence that `seed` begins.
+fn random(seed: u64, place: u64) -> u64 {
+    let state = seed.wrapping_add(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(place.wrapping_add(1)));
+    let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }
 
 impl fmt::Display for Moment {
@@ -42,52 +65,52 @@ impl fmt::Display for Moment {
     }
 }
 
+/// All moments, on one line.
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "seed {}, moments in ms:", self.seed)?;
+        (0..self.count).try_for_each(|number| write!(f, " {}", self.moment(number)))
+    }
+}
+
 /// Milliseconds with one decimal.
 pub(super) fn millis(duration: Duration) -> String {
     format!("{:.1}", duration.as_secs_f64() * 1_000.0)
-}
-
-/// SplitMix64 (Steele, Lea and Flood, 2014).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A duration under `room`.
-    fn part_of(&mut self, room: Duration) -> Duration {
-        let step = u32::try_from(self.next() % u64::from(JITTER_STEPS)).expect("the steps are a u32");
-        room * step / JITTER_STEPS
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const DURATION: Duration = Duration::from_millis(1_000);
+    fn moments(seed: u64, millis: u64) -> Vec<Moment> {
+        let plan = Plan { seed, count: 50, duration: Duration::from_millis(millis) };
+        (0..50).map(|number| plan.moment(number)).collect()
+    }
 
     #[test]
     fn moments_are_spread_evenly_and_every_second_is_two() {
-        let moments = moments(7, 50, DURATION);
-        for (number, moment) in (0..50).zip(&moments) {
+        for (number, moment) in (0..).zip(moments(7, 1_000)) {
             let room = Duration::from_micros(18_600);
             let start = Duration::from_millis(20) + room * number;
             assert!(moment.first >= start && moment.first < start + room, "{number}: {moment}");
             assert_eq!(moment.second.is_some(), number % 2 == 1);
-            assert!(moment.second.is_none_or(|second| second < DURATION * SECOND_LAST_PERCENT / 100));
+            assert!(moment.second.is_none_or(|second| second < Duration::from_millis(600)));
         }
-        assert_eq!(moments.len(), 50);
     }
 
     #[test]
-    fn the_seed_decides() {
-        assert_eq!(moments(7, 50, DURATION), moments(7, 50, DURATION));
-        assert_ne!(moments(7, 50, DURATION), moments(8, 50, DURATION));
+    fn the_seed_decides_and_the_duration_scales() {
+        assert_eq!(moments(7, 1_000), moments(7, 1_000));
+        assert_ne!(moments(7, 1_000), moments(8, 1_000));
+        for (short, long) in moments(7, 1_000).iter().zip(moments(7, 2_000)) {
+            assert!(long.first.abs_diff(short.first * 2) < Duration::from_micros(1));
+        }
+    }
+
+    #[test]
+    fn the_numbers_are_those_of_splitmix64() {
+        assert_eq!(random(0, 0), 0xe220_a839_7b1d_cdaf);
+        assert_eq!(random(0, 1), 0x6e78_9e6a_a1b9_65f4);
     }
 
     #[test]

@@ -45,8 +45,7 @@ pub(super) struct Import {
 
 /// Builds the program in release and says where cargo put it.
 pub(super) fn build() -> Result<PathBuf, Failure> {
-    let mut command =
-        cargo("build --release --package annals-cli --message-format json-render-diagnostics");
+    let mut command = cargo("build --release --package annals-cli --message-format json-render-diagnostics");
     command.stderr(Stdio::inherit());
     let output = command.output().map_err(|source| Failure::Start { command: shown(&command), source })?;
     if !output.status.success() {
@@ -59,7 +58,7 @@ pub(super) fn build() -> Result<PathBuf, Failure> {
 /// The program's path in what cargo says of a build.
 fn executable(messages: &str) -> Option<PathBuf> {
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    messages.filter_map(|message| Some(message.get("executable")?.as_str()?.into())).last()
+    messages.filter_map(|message| Some(message.get("executable")?.as_str()?.into())).next_back()
 }
 
 impl Program {
@@ -114,12 +113,16 @@ impl Program {
         Ok(report.get("torn").is_some_and(|torn| !torn.is_null()))
     }
 
+    /// Whether `store` is one by its names alone; before this file is there, nothing was acknowledged.
+    pub(super) fn has_store(store: &Path) -> bool {
+        store.join("MANIFEST").exists()
+    }
+
     /// That nothing in `store` is taken for a store: the import was killed before it had made one.
     pub(super) fn check_refused(&self, store: &Path) -> Result<(), Flaw> {
         for verb in ["export", "verify"] {
             let mut command = self.command(verb, store);
-            let output =
-                command.output().map_err(|source| Flaw::Run { command: shown(&command), source })?;
+            let output = command.output().map_err(|source| Flaw::Run { command: shown(&command), source })?;
             if output.status.code() != Some(REFUSED) {
                 return Err(exit(&command, output.status, &output.stderr));
             }
@@ -147,7 +150,11 @@ impl Program {
 /// Runs `command`, which must succeed, and gives its standard output.
 fn finished(command: &mut Command) -> Result<Vec<u8>, Flaw> {
     let output = command.output().map_err(|source| Flaw::Run { command: shown(command), source })?;
-    if output.status.success() { Ok(output.stdout) } else { Err(exit(command, output.status, &output.stderr)) }
+    if output.status.success() {
+        Ok(output.stdout)
+    } else {
+        Err(exit(command, output.status, &output.stderr))
+    }
 }
 
 fn exit(command: &Command, status: ExitStatus, words: &[u8]) -> Flaw {
@@ -186,7 +193,8 @@ mod tests {
 
     #[test]
     fn the_program_is_where_cargo_says() {
-        let messages = "{\"reason\":\"x\",\"executable\":null}\nwords\n{\"executable\":\"target/annals\"}\n{}\n";
+        let messages =
+            "{\"reason\":\"x\",\"executable\":null}\nwords\n{\"executable\":\"target/annals\"}\n{}\n";
         assert_eq!(executable(messages), Some("target/annals".into()));
         assert_eq!(executable("{}\n"), None);
     }

@@ -26,16 +26,31 @@ pub(super) struct Found {
 pub(super) struct Summary {
     /// What was done, a name and a value each.
     pub(super) facts: Vec<(&'static str, String)>,
-    pub(super) moment_count: usize,
     /// One for each moment.
     pub(super) first: Vec<Found>,
     /// One for each moment that kills a second import.
     pub(super) second: Vec<Found>,
+    /// How often a moment was tried again, because its kill came too late.
+    pub(super) retry_count: usize,
     pub(super) duration: Duration,
     pub(super) has_failed: bool,
 }
 
+impl Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { acknowledged_count, event_count, .. } = self;
+        write!(f, "{acknowledged_count} acknowledged, {event_count} there")?;
+        if self.has_landed { Ok(()) } else { f.write_str(", too late") }
+    }
+}
+
 impl Summary {
+    /// A summary of nothing yet.
+    pub(super) fn new(facts: Vec<(&'static str, String)>) -> Self {
+        let (first, second) = (Vec::new(), Vec::new());
+        Self { facts, first, second, retry_count: 0, duration: Duration::ZERO, has_failed: false }
+    }
+
     /// How many of the first kills landed while the import ran.
     pub(super) fn landed_count(&self) -> usize {
         landed_count(&self.first)
@@ -60,11 +75,17 @@ impl Display for Summary {
             row(name, value)?;
         }
         let landed = (self.landed_count(), first.len(), landed_count(second), second.len());
-        row("landed", &format_args!("{} of {}; of second kills {} of {}", landed.0, landed.1, landed.2, landed.3))?;
+        row(
+            "landed",
+            &format_args!("{} of {}; of second kills {} of {}", landed.0, landed.1, landed.2, landed.3),
+        )?;
+        row("retried", &self.retry_count)?;
         row("acknowledged", &spread(first.iter().map(|found| found.acknowledged_count)))?;
         row("in the store", &spread(first.iter().map(|found| found.event_count)))?;
-        let acknowledged: usize = all().map(|found| found.acknowledged_count).sum();
-        row("lost", &format_args!("0 of {acknowledged} acknowledged events"))?;
+        if !self.has_failed {
+            let acknowledged: usize = all().map(|found| found.acknowledged_count).sum();
+            row("lost", &format_args!("0 of {acknowledged} acknowledged events"))?;
+        }
         row("no store yet", &all().filter(|found| !found.has_store).count())?;
         row("torn ends", &all().filter(|found| found.is_torn).count())?;
         row("took", &format_args!("{:.1} s", self.duration.as_secs_f64()))?;
@@ -100,12 +121,11 @@ mod tests {
             is_torn: at == 1,
         };
         Summary {
-            facts: vec![("seed", "7".to_owned())],
-            moment_count: count,
             first: (0..count).map(found).collect(),
             second: vec![found(2)],
+            retry_count: 1,
             duration: Duration::from_millis(1_500),
-            has_failed: false,
+            ..Summary::new(vec![("seed", "7".to_owned())])
         }
     }
 
@@ -114,6 +134,7 @@ mod tests {
         let expected = "\
 seed           7
 landed         4 of 5; of second kills 1 of 1
+retried        1
 acknowledged   at a kill: min 0, median 20, max 40
 in the store   at a kill: min 0, median 22, max 44
 lost           0 of 120 acknowledged events

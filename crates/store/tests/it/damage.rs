@@ -6,34 +6,43 @@
 //! writes. With a store that was not closed, damage to its last group, or to what was prepared behind it,
 //! cannot be told from what a crash leaves, and is cut and told as that.
 
-use annals::{Durability, Error, OpenReport, Store, VerifyReport, verify_on};
+use std::ops::Range;
+
+use annals::{Durability, Error, MemoryDirectory, Store, VerifyReport, verify_on};
+use annals_wire::{CheckpointHead, FrameHeader, SEGMENT_HEADER_LEN, SegmentHeader};
 
 use crate::history::{Answers, Draft, History, Image, Step, directory, frame_ends, image, options, segments};
 
-/// A small store: three segments, the newest with a checkpoint in its middle.
+/// A reader is tried, beside the writer, for one flip in this many.
+const READER_STEP: usize = 5;
+
+fn batch(from: usize, count: usize, durability: Durability) -> Step {
+    Step::Batch((from..from + count).map(|number| Draft::rich(number, 20 + number)).collect(), true, durability)
+}
+
+/// A small store: three segments, the newest with a checkpoint in its middle, and a group of two batches at its
+/// end.
 fn history() -> History {
+    use Durability::{Durable, Written};
     let mut history = History::new();
-    let batch = |from: usize, count: usize| {
-        let drafts = (from..from + count).map(|number| Draft::rich(number, 20 + number)).collect();
-        Step::Batch(drafts, true, Durability::Durable)
-    };
     for step in [
         Step::Name,
-        batch(0, 2),
+        batch(0, 2, Durable),
         Step::Drop,
-        batch(2, 1),
+        batch(2, 1, Durable),
         Step::Name,
-        batch(3, 2),
+        batch(3, 2, Durable),
         Step::Pump,
         Step::Drop,
         Step::Name,
-        batch(5, 2),
+        batch(5, 2, Durable),
         Step::Checkpoint,
-        batch(7, 1),
+        batch(7, 1, Durable),
         Step::Pump,
         Step::Name,
-        batch(8, 2),
-        batch(10, 1),
+        batch(8, 2, Durable),
+        batch(10, 1, Written),
+        batch(11, 2, Written),
     ] {
         history.apply(&step);
     }
@@ -56,12 +65,22 @@ fn small(is_closed: bool) -> (Image, Answers) {
     (image, expected)
 }
 
-fn without_lock(image: &Image) -> Image {
-    image
-        .iter()
-        .filter(|(name, _)| *name != "LOCK")
-        .map(|(name, bytes)| (name.clone(), bytes.clone()))
-        .collect()
+/// Opens `image` for writing or for reading.
+fn open(image: &Image, is_read_only: bool) -> (MemoryDirectory, Result<Store, Error>) {
+    let directory = directory(image);
+    let options = options(3);
+    let opened = if is_read_only {
+        options.open_read_only_on(directory.clone())
+    } else {
+        options.open_on(directory.clone())
+    };
+    (directory, opened)
+}
+
+fn is_unchanged(directory: &MemoryDirectory, image: &Image) -> bool {
+    let now = self::image(directory);
+    let was = image.keys().filter(|name| *name != "LOCK").count();
+    now.len() == was && now.iter().all(|(name, bytes)| image.get(name) == Some(bytes))
 }
 
 /// An error about damage says in which file and where.
@@ -71,94 +90,433 @@ fn assert_names(error: &Error, file: &str, context: &str) {
     assert!(text.contains(&format!("(memory)/{file}")) && text.contains("at offset "), "{context}: {text}");
 }
 
-/// Makes sure that `damaged` is refused with an error that names `file` and nothing is changed, or that it
-/// answers rightly or with errors that name `file`; and that it is told. `expected` are the right answers, with
-/// those that a crash may leave behind them.
-fn check(damaged: &Image, file: &str, expected: &[Answers], context: &str) {
-    let before = without_lock(damaged);
-    for is_read_only in [false, true] {
-        let directory = directory(damaged);
-        let opened = if is_read_only {
-            options(3).open_read_only_on(directory.clone())
+/// What damage may leave: the right answers, and those that are right where the end was cut as torn.
+struct Outcomes {
+    right: Answers,
+    cut: Vec<Answers>,
+}
+
+impl Outcomes {
+    fn check(&self, store: &Store, file: &str, context: &str) {
+        let count = store.last_sequence().0;
+        let answers = if count == self.right.events.len() as u64 {
+            &self.right
         } else {
-            options(3).open_on(directory.clone())
+            let report = store.report();
+            assert!(report.log.torn.is_some() && !report.is_clean(), "{context}: a cut that is not told");
+            let cut = self.cut.iter().find(|answers| answers.events.len() as u64 == count);
+            cut.unwrap_or_else(|| panic!("{context}: cut to {count} events"))
         };
-        match opened {
-            Ok(store) => check_store(&store, file, expected, context),
-            Err(error) => {
-                assert_names(&error, file, context);
-                assert!(image(&directory) == before, "{context}: refused, and something was changed");
+        for error in answers.check_or_errors(store, context) {
+            assert_names(&error, file, context);
+        }
+    }
+
+    fn check_verified(&self, report: &VerifyReport, file: &str, context: &str) {
+        let is_torn = !self.cut.is_empty() && report.torn.is_some();
+        let is_told = match file {
+            "LOCK" | "FRONTIER" => report.is_sound(),
+            "MANIFEST" => report.notes.iter().any(|note| note.contains("damaged slot at offset")),
+            _ => is_torn || report.damage.iter().any(|damage| damage.file.ends_with(file)),
+        };
+        assert!(is_told, "{context}: {report:?}");
+    }
+
+    /// Makes sure that `damaged` is refused with an error that names `file` and nothing is changed, or that it
+    /// answers rightly or with errors that name `file`; and that verification tells it.
+    fn check_opens(&self, damaged: &Image, file: &str, with_reader: bool, context: &str) {
+        for is_read_only in [false, true] {
+            if is_read_only && !with_reader {
+                continue;
             }
+            let (directory, opened) = open(damaged, is_read_only);
+            let is_refused = opened.is_err();
+            match opened {
+                Ok(store) => self.check(&store, file, context),
+                Err(error) => assert_names(&error, file, context),
+            }
+            let must_be_unchanged = is_refused || is_read_only;
+            assert!(!must_be_unchanged || is_unchanged(&directory, damaged), "{context}: something was changed");
         }
-        assert!(!is_read_only || image(&directory) == before, "{context}: a reader changed something");
+        let report = verify_on(directory(damaged), &mut |_| {}).unwrap();
+        self.check_verified(&report, file, context);
     }
-    let report = verify_on(directory(damaged), &mut |_| {}).unwrap();
-    check_verified(&report, file, expected.len() > 1, context);
-}
 
-fn check_store(store: &Store, file: &str, expected: &[Answers], context: &str) {
-    let [right, cut @ ..] = expected else { panic!("there is always a right answer") };
-    let count = store.last_sequence().0;
-    let answers = if count == right.events.len() as u64 {
-        right
-    } else {
-        assert!(tells_of_a_cut(store.report()), "{context}: a cut that is not told");
-        let answers = cut.iter().find(|answers| answers.events.len() as u64 == count);
-        answers.unwrap_or_else(|| panic!("{context}: cut to {count} events"))
-    };
-    for error in answers.check_or_errors(store, context) {
-        assert_names(&error, file, context);
-    }
-}
-
-fn tells_of_a_cut(report: &OpenReport) -> bool {
-    report.log.torn.is_some() && !report.is_clean()
-}
-
-fn check_verified(report: &VerifyReport, file: &str, may_be_torn: bool, context: &str) {
-    let is_told = match file {
-        "LOCK" | "FRONTIER" => report.is_sound(),
-        "MANIFEST" => report.notes.iter().any(|note| note.contains("MANIFEST has a damaged slot at offset")),
-        _ => {
-            report.damage.iter().any(|damage| damage.file.ends_with(file))
-                || may_be_torn && report.torn.is_some()
+    /// Flips every `step`th bit of the bytes `range` of `file` in turn.
+    fn flip(&self, image: &Image, file: &str, range: Range<usize>, step: usize) {
+        let mut damaged = image.clone();
+        for bit in (range.start * 8..range.end * 8).step_by(step) {
+            damaged.get_mut(file).unwrap()[bit / 8] ^= 1 << (bit % 8);
+            let context = format!("bit {} of byte {} of {file}", bit % 8, bit / 8);
+            self.check_opens(&damaged, file, bit / step % READER_STEP == 0, &context);
+            damaged.get_mut(file).unwrap()[bit / 8] ^= 1 << (bit % 8);
         }
-    };
-    assert!(is_told, "{context}: {report:?}");
+    }
 }
 
-/// Flips bits of `file` in turn, every `step`th of those in `bytes`.
-fn flip(image: &Image, file: &str, bytes: std::ops::Range<usize>, step: usize, expected: &[Answers]) {
-    let mut damaged = image.clone();
-    for bit in (bytes.start * 8..bytes.end * 8).step_by(step) {
-        damaged.get_mut(file).unwrap()[bit / 8] ^= 1 << (bit % 8);
-        check(&damaged, file, expected, &format!("bit {} of byte {} of {file}", bit % 8, bit / 8));
-        damaged.get_mut(file).unwrap()[bit / 8] ^= 1 << (bit % 8);
-    }
+/// Where the frames of `name` end: where the next segment's header says, or else at its end.
+fn frames_end(image: &Image, name: &str) -> usize {
+    let sealed = frame_ends(image).into_iter().find(|(sealed, _)| sealed == name);
+    sealed.map_or(image[name].len(), |(_, end)| end)
 }
 
 #[test]
 fn every_bit_of_a_closed_stores_segments() {
-    let (image, expected) = small(true);
-    let ends = frame_ends(&image);
+    let (image, right) = small(true);
+    let outcomes = Outcomes { right, cut: Vec::new() };
     for name in segments(&image) {
-        let len = image[&name].len();
-        let end = ends.iter().find(|(sealed, _)| *sealed == name).map_or(len, |(_, end)| *end);
-        let start = std::time::Instant::now();
-        flip(&image, &name, 0..end, 1, std::slice::from_ref(&expected));
-        println!("{name} {end} {:?}", start.elapsed());
-        let start = std::time::Instant::now();
-        flip(&image, &name, end..len, 7, std::slice::from_ref(&expected));
-        println!("{name} {len} {:?}", start.elapsed());
+        let (end, len) = (frames_end(&image, &name), image[&name].len());
+        outcomes.flip(&image, &name, 0..end, 1);
+        outcomes.flip(&image, &name, end..len, 7);
     }
 }
 
 #[test]
-fn every_bit_of_a_closed_stores_other_files() {
-    let (image, expected) = small(true);
-    for name in ["MANIFEST", "CHECKPOINT", "FRONTIER", "LOCK"] {
-        let start = std::time::Instant::now();
-        flip(&image, name, 0..image[name].len(), 1, std::slice::from_ref(&expected));
-        println!("{name} {} {:?}", image[name].len(), start.elapsed());
+fn every_bit_of_a_closed_stores_small_files() {
+    let (image, right) = small(true);
+    let outcomes = Outcomes { right, cut: Vec::new() };
+    for name in ["CHECKPOINT", "FRONTIER", "LOCK"] {
+        outcomes.flip(&image, name, 0..image[name].len(), 1);
+    }
+}
+
+/// Either slot of the manifest may be damaged anywhere; the other one and the segments say enough.
+#[test]
+fn every_bit_of_a_closed_stores_manifest() {
+    let (image, right) = small(true);
+    let hashes: Vec<_> = right.events.iter().map(|event| event.hash).collect();
+    let mut damaged = image.clone();
+    for bit in 0..image["MANIFEST"].len() * 8 {
+        damaged.get_mut("MANIFEST").unwrap()[bit / 8] ^= 1 << (bit % 8);
+        let (_, opened) = open(&damaged, true);
+        let store = opened.unwrap();
+        assert!(store.all().map(|event| event.unwrap().hash()).eq(hashes.iter().copied()), "bit {bit}");
+        assert!(store.report().oddities[0].contains("MANIFEST has a damaged slot"), "bit {bit}");
+        damaged.get_mut("MANIFEST").unwrap()[bit / 8] ^= 1 << (bit % 8);
+    }
+    Outcomes { right, cut: Vec::new() }.flip(&image, "MANIFEST", 0..image["MANIFEST"].len(), 47);
+}
+
+/// The frames of the segment `name`: offset and header of each.
+fn frames(image: &Image, name: &str) -> Vec<(usize, FrameHeader)> {
+    let bytes = &image[name];
+    let seed = SegmentHeader::decode(bytes).unwrap().seed();
+    let mut frames = Vec::new();
+    let mut offset = SEGMENT_HEADER_LEN;
+    while let Ok(header) = FrameHeader::decode(&bytes[offset..], seed, offset as u64) {
+        frames.push((offset, header));
+        offset += usize::try_from(header.frame_len()).unwrap();
+    }
+    frames
+}
+
+/// The small store when it was just let go of, its newest segment, how far that is proven durable, and where its
+/// frames end.
+fn dropped() -> (Image, Answers, String, usize, usize) {
+    let (image, right) = small(false);
+    let name = segments(&image).pop().unwrap();
+    let frames = frames(&image, &name);
+    let proven = frames.iter().map(|(_, header)| header.synced_len as usize).max().unwrap();
+    let (last, header) = frames.last().unwrap();
+    let end = last + usize::try_from(header.frame_len()).unwrap();
+    assert!(proven < *last && end < image[&name].len(), "a group behind the proof, and prepared space");
+    (image, right, name, proven, end)
+}
+
+/// How many events there are where the newest segment is cut at `len`.
+fn count_at(image: &Image, name: &str, all: usize, len: usize) -> usize {
+    let is_whole = |(offset, header): &(usize, FrameHeader)| {
+        offset + usize::try_from(header.frame_len()).unwrap() <= len
+    };
+    let frames = frames(image, name);
+    let whole = frames.iter().filter(|frame| is_whole(frame)).count();
+    let last_batch = frames[..whole].iter().rposition(|(_, header)| header.batch.is_last());
+    let kept = last_batch.map_or(0, |last| last + 1);
+    all - frames[kept..].iter().filter(|(_, header)| header.sequence.0 > 0).count()
+}
+
+#[test]
+fn every_bit_of_a_dropped_stores_newest_segment() {
+    let (image, right, name, proven, end) = dropped();
+    let all = right.events.len();
+    let counts = [proven, end - 8].map(|len| count_at(&image, &name, all, len));
+    assert_eq!(counts, [all - 3, all - 2]);
+    let cut = counts.map(|count| right.prefix(count).brief()).into();
+    let outcomes = Outcomes { right, cut };
+    outcomes.flip(&image, &name, 0..end, 1);
+    outcomes.flip(&image, &name, end..image[&name].len(), 4001);
+}
+
+/// Opens `image`, whose end was cut off, and goes on with it.
+fn check_cut(image: &Image, expected: &Answers, context: &str) {
+    for is_read_only in [true, false] {
+        let (directory, opened) = open(image, is_read_only);
+        let store = opened.unwrap_or_else(|error| panic!("{context}: {error}"));
+        expected.check(&store, context);
+        assert!(store.report().log.was_unclean && !store.report().is_clean(), "{context}");
+        if is_read_only {
+            assert!(is_unchanged(&directory, image), "{context}: a reader changed something");
+            continue;
+        }
+        store.close().unwrap();
+        let report = verify_on(directory.clone(), &mut |_| {}).unwrap();
+        assert!(report.is_sound() && report.torn.is_none(), "{context}: {:?}", report.damage);
+        let store = options(4).open_on(directory).unwrap();
+        assert!(store.report().is_clean(), "{context}: {:?}", store.report());
+        expected.check(&store, context);
+    }
+}
+
+#[test]
+fn an_unsynced_group_is_cut_at_any_length() {
+    let (image, right, name, proven, end) = dropped();
+    let (whole, all) = (&image[&name], right.events.len());
+    for len in proven..=end {
+        let expected = |len| right.prefix(count_at(&image, &name, all, len)).brief();
+        let mut cut = image.clone();
+        cut.get_mut(&name).unwrap().truncate(len);
+        check_cut(&cut, &expected(len), &format!("cut at {len}"));
+        cut.get_mut(&name).unwrap().extend(whole[len..].iter().map(|byte| byte ^ 0x55));
+        check_cut(&cut, &expected(len), &format!("garbage from {len} on"));
+        cut.get_mut(&name).unwrap()[len..].fill(0);
+        // Padding was zero anyway.
+        let lost = whole[len..].iter().position(|byte| *byte != 0).map_or(end, |place| len + place);
+        check_cut(&cut, &expected(lost), &format!("zeros from {len} on"));
+    }
+}
+
+/// Opens `image` for writing and for reading: both are refused, with an error that names `file` and for which
+/// `is_right` is true, and nothing is changed.
+fn refused(image: &Image, file: &str, context: &str, is_right: impl Fn(&str) -> bool) {
+    for is_read_only in [false, true] {
+        let (directory, opened) = open(image, is_read_only);
+        let Err(error) = opened else { panic!("{context}: opened, read-only {is_read_only}") };
+        let text = error.to_string();
+        assert!(matches!(error, Error::Corrupt { .. }), "{context}: {error:?}");
+        assert!(text.contains(&format!("(memory)/{file}")) && is_right(&text), "{context}: {text}");
+        assert!(is_unchanged(&directory, image), "{context}: refused, and something was changed");
+    }
+    let report = verify_on(directory(image), &mut |_| {}).unwrap();
+    assert!(!report.is_sound(), "{context}: verification finds nothing");
+}
+
+fn names_the_loss(text: &str) -> bool {
+    text.contains("acknowledged data is lost")
+}
+
+/// Where the frames are that prove it, no one else needs to: a clean close, or a checkpoint, is remembered
+/// elsewhere. (Frames that are cut with what they prove are missed by nobody.)
+#[test]
+fn what_others_saw_durable_is_not_cut() {
+    let (closed, _) = small(true);
+    let name = segments(&closed).pop().unwrap();
+    let end = closed[&name].len();
+    let (dropped, ..) = dropped();
+    let watermark = CheckpointHead::decode(&dropped["CHECKPOINT"]).unwrap().watermark.offset;
+    for (image, proven) in [(closed, end), (dropped, usize::try_from(watermark).unwrap())] {
+        for len in 0..proven {
+            let mut cut = image.clone();
+            cut.get_mut(&name).unwrap().truncate(len);
+            let context = format!("{name} cut at {len} of {proven}");
+            refused(&cut, &name, &context, |text| names_the_loss(text) || len < SEGMENT_HEADER_LEN);
+        }
+    }
+}
+
+/// File systems leave holes: later frames are there and earlier ones are not.
+#[test]
+fn a_hole_is_damage_where_a_later_frame_proves_it_and_a_torn_end_elsewhere() {
+    for is_closed in [true, false] {
+        let (image, right) = small(is_closed);
+        let all = right.events.len();
+        let cut = [all - 3, all - 2].map(|count| right.prefix(count).brief()).into();
+        let outcomes = Outcomes { right, cut: if is_closed { Vec::new() } else { cut } };
+        for name in segments(&image) {
+            let places: Vec<_> = frames(&image, &name).iter().map(|(offset, _)| *offset).collect();
+            for (index, from) in places.iter().enumerate() {
+                for to in &places[index + 1..] {
+                    let mut holed = image.clone();
+                    holed.get_mut(&name).unwrap()[*from..*to].fill(0);
+                    outcomes.check_opens(&holed, &name, true, &format!("a hole in {name} from {from} to {to}"));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_sealed_segment_may_lose_its_footer_and_no_more() {
+    let (image, right) = small(true);
+    for (name, end) in frame_ends(&image) {
+        for len in 0..end {
+            let mut cut = image.clone();
+            cut.get_mut(&name).unwrap().truncate(len);
+            let context = format!("{name} cut at {len} of {end}");
+            refused(&cut, &name, &context, |text| names_the_loss(text) || len < SEGMENT_HEADER_LEN);
+        }
+        for len in end..image[&name].len() {
+            let mut cut = image.clone();
+            cut.get_mut(&name).unwrap().truncate(len);
+            let (directory, store) = open(&cut, false);
+            let store = store.unwrap();
+            right.check(&store, &format!("{name} cut at {len} in its footer"));
+            assert_eq!(store.report().rebuilt, [name.as_str()]);
+            assert!(!store.report().is_clean());
+            store.pump().unwrap();
+            assert_eq!(directory.file(&name).as_ref(), Some(&image[&name]), "the footer is the same again");
+        }
+    }
+}
+
+#[test]
+fn a_segment_that_is_missing_is_missed() {
+    for is_closed in [true, false] {
+        let (image, _) = small(is_closed);
+        for name in segments(&image) {
+            let mut without = image.clone();
+            without.remove(&name);
+            refused(&without, &name, &format!("without {name}"), |text| text.contains("is missing"));
+        }
+    }
+}
+
+#[test]
+fn segments_are_known_by_their_headers_not_by_their_names() {
+    let mut other = History::of_seed(77);
+    for step in [batch(0, 2, Durability::Durable), Step::Drop, batch(2, 1, Durability::Durable), Step::Drop] {
+        other.apply(&step);
+    }
+    other.close();
+    let other = crate::history::image(&other.directory);
+    for (image, _) in [small(true), small(false)] {
+        let names = segments(&image);
+        for name in &names {
+            let mut foreign = image.clone();
+            foreign.insert(name.clone(), other[name].clone());
+            refused(&foreign, name, &format!("another store's {name}"), |text| text.contains("of another log"));
+            for second in ["000004.seg", "000005.seg", "000099.seg", "000001-1.seg", "000002-7.seg"] {
+                let mut copied = image.clone();
+                copied.insert(second.to_owned(), image[name].clone());
+                refused(&copied, &second[..6], &format!("{name} also as {second}"), |_| true);
+            }
+            for with in names.iter().filter(|with| *with > name) {
+                let mut swapped = image.clone();
+                swapped.insert(name.clone(), image[with].clone());
+                swapped.insert(with.clone(), image[name].clone());
+                refused(&swapped, name, &format!("{name} and {with} swapped"), |_| true);
+            }
+        }
+    }
+}
+
+/// The images that killing the process would leave after each step of a history, and what each must answer.
+fn moments() -> Vec<(Image, Answers)> {
+    use Durability::Durable;
+    let mut history = History::new();
+    let mut moments = Vec::new();
+    for step in [
+        Step::Checkpoint,
+        batch(0, 2, Durable),
+        Step::Checkpoint,
+        Step::Name,
+        Step::Checkpoint,
+        Step::Name,
+        batch(2, 1, Durable),
+        Step::Checkpoint,
+        batch(3, 1, Durable),
+        Step::Drop,
+        Step::Checkpoint,
+        Step::Name,
+        Step::Checkpoint,
+        Step::Name,
+        Step::Checkpoint,
+        batch(5, 2, Durable),
+        Step::Name,
+        Step::Pump,
+        Step::Checkpoint,
+        Step::Close,
+        Step::Checkpoint,
+        Step::Name,
+        Step::Checkpoint,
+        batch(7, 1, Durable),
+        Step::Checkpoint,
+    ] {
+        history.apply(&step);
+        history.apply(&Step::Sync);
+        moments.push((image(&history.directory), history.expected()));
+    }
+    moments
+}
+
+#[test]
+fn an_older_checkpoint_of_the_same_store_is_as_good() {
+    let moments = moments();
+    for (now, (image, expected)) in moments.iter().enumerate() {
+        for (then, (earlier, _)) in moments[..now].iter().enumerate() {
+            let mut mixed = image.clone();
+            mixed.insert("CHECKPOINT".to_owned(), earlier["CHECKPOINT"].clone());
+            for is_read_only in [true, false] {
+                let context = format!("moment {now} with the checkpoint of {then}");
+                let (_, store) = open(&mixed, is_read_only);
+                let store = store.unwrap_or_else(|error| panic!("{context}: {error}"));
+                expected.check(&store, &context);
+                let rejected = &store.report().rejected;
+                assert!(rejected.iter().all(|rejected| rejected.file != "CHECKPOINT"), "{context}: {rejected:?}");
+            }
+        }
+    }
+}
+
+fn frame_count(image: &Image) -> usize {
+    segments(image).iter().map(|name| frames(image, name).len()).sum()
+}
+
+#[test]
+fn a_log_that_is_older_than_its_checkpoint_has_lost_something() {
+    let moments = moments();
+    for (now, (image, expected)) in moments.iter().enumerate() {
+        for (then, (earlier, _)) in moments[..now].iter().enumerate() {
+            // All of it restored from an older copy, but for the checkpoint.
+            let mut older = earlier.clone();
+            older.insert("CHECKPOINT".to_owned(), image["CHECKPOINT"].clone());
+            check_older(&older, expected, &format!("moment {then} with the checkpoint of {now}"));
+            // One segment restored from an older copy.
+            for name in segments(earlier) {
+                let mut older = image.clone();
+                older.insert(name.clone(), earlier[&name].clone());
+                check_older(&older, expected, &format!("moment {now} with {name} of {then}"));
+            }
+        }
+    }
+}
+
+/// What a checkpoint saw must be there, or opening is refused.
+fn check_older(image: &Image, expected: &Answers, context: &str) {
+    let head = CheckpointHead::decode(&image["CHECKPOINT"]).unwrap();
+    let seen = usize::try_from(head.watermark.sequence.0).unwrap();
+    for is_read_only in [true, false] {
+        match open(image, is_read_only) {
+            (directory, Err(error)) => {
+                assert!(matches!(error, Error::Corrupt { .. }), "{context}: {error:?}");
+                assert!(error.to_string().contains(".seg"), "{context}: {error}");
+                assert!(is_unchanged(&directory, image), "{context}: refused, and something was changed");
+            }
+            (directory, Ok(store)) => {
+                let count = usize::try_from(store.last_sequence().0).unwrap();
+                assert!(count >= seen, "{context}: {count} events, and the checkpoint saw {seen}");
+                let names = store.kind_names();
+                assert!(head.kind_names.iter().all(|name| names.contains(name)), "{context}: names are gone");
+                let hash = |event: Result<annals::Event, Error>| event.map(|event| event.hash());
+                let hashes = store.all().map(hash).collect::<Result<Vec<_>, _>>();
+                let hashes = hashes.unwrap_or_else(|error| panic!("{context}: {error}"));
+                let right = expected.events.iter().map(|event| event.hash);
+                assert!(right.take(count).eq(hashes), "{context}: other events");
+                if !is_read_only {
+                    store.close().unwrap();
+                    let report = verify_on(directory, &mut |_| {}).unwrap();
+                    assert!(report.is_sound(), "{context}: {:?}", report.damage);
+                }
+            }
+        }
     }
 }

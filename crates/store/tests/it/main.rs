@@ -7,6 +7,7 @@
 
 mod appending;
 mod damage;
+mod groups;
 mod history;
 mod opening;
 mod power_loss;
