@@ -102,6 +102,7 @@ impl Loader<'_> {
             }
             None => {
                 let (index, passed_over) = index_segment(&segment)?;
+                segment.check_end()?;
                 self.report.events.frames += u64::from(index.row_count());
                 self.report.passed_over += passed_over;
                 PartIndex::Active(Box::new(index))
@@ -284,7 +285,12 @@ impl Loader<'_> {
         if let Some(offset) = index.control_offsets().unwrap_or_default().last().copied().map(u64::from) {
             let bytes = read_frame(&**self.directory, &newest.header, offset)?;
             let (stamp, _) = Control::decode(&bytes.frame()).map_err(Error::bytes(&path, offset))?;
-            compare("the control record that the checkpoint saw last", offset, self.fold.control, stamp.hash)?;
+            compare(
+                "the control record that the checkpoint saw last",
+                offset,
+                self.fold.control,
+                stamp.hash,
+            )?;
         }
         Ok(())
     }

@@ -138,3 +138,376 @@ fn mismatch(
     let path = directory.join(segment_name(place.id, place.generation));
     Err(Error::Mismatch { path, offset: place.end, what, expected, found })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use annals_index::{ActiveIndex, SealedIndex};
+    use annals_segment::{
+        Directory, Entry, Inventory, Log, LogOptions, MemoryDirectory, Note, SeededEntropy, WriterLock,
+    };
+    use annals_wire::{
+        Batch, Chain, CoveredSegment, Digest, FooterTrailer, Generation, Recorded, Sequence, StoreId,
+    };
+
+    use super::*;
+    use crate::{FRAME_TYPES, FoundCheckpoint, SourceOptions};
+
+    /// A log of three sealed segments and a newest one, and its layout.
+    fn log() -> (Arc<dyn Directory>, Layout) {
+        let directory: Arc<dyn Directory> = Arc::new(MemoryDirectory::new());
+        let lock = WriterLock::acquire(&*directory, Duration::ZERO, 1).unwrap();
+        let options = LogOptions {
+            segment_bytes: 4096,
+            prepare: false,
+            frame_types: FRAME_TYPES,
+            lock_timeout: Duration::ZERO,
+        };
+        let (entropy, note) = (Arc::new(SeededEntropy::new(7)), Note::default());
+        let mut log = Log::create(Arc::clone(&directory), lock, options, entropy, note).unwrap();
+        let body = b"a body that nobody decodes";
+        let entry = Entry {
+            frame_type: FRAME_TYPES[0],
+            is_numbered: true,
+            stamp: b"",
+            body,
+            body_crc: annals_wire::crc(body),
+        };
+        for segment in 0..4 {
+            for _ in 0..2 {
+                log.stage(&entry, Batch::SINGLE).unwrap();
+            }
+            if segment < 3 {
+                log.rotate(note).unwrap();
+            }
+        }
+        log.close(note).unwrap();
+        let layout = Layout::decide(&Inventory::take(&*directory).unwrap(), Path::new(""), None).unwrap();
+        assert_eq!((layout.sealed.len(), layout.newest.as_ref().unwrap().header.id), (3, SegmentId(4)));
+        (directory, layout)
+    }
+
+    fn layout(change: impl FnOnce(&mut Layout)) -> Layout {
+        let mut layout = log().1;
+        change(&mut layout);
+        layout
+    }
+
+    /// The head of a checkpoint of that log with its watermark at `offset` of `segment`, 0 being its end.
+    fn head(segment: u64, offset: u64) -> CheckpointHead {
+        let layout = log().1;
+        let covered = layout.sealed.iter().filter(|place| place.id.0 < segment);
+        let covered = covered.map(|place| CoveredSegment {
+            id: place.id,
+            generation: place.generation,
+            first_sequence: place.first_sequence,
+            end: place.end,
+            chain: place.chain,
+        });
+        let place = layout.sealed.iter().find(|place| place.id.0 == segment);
+        let end = place.map_or(layout.newest.as_ref().unwrap().len, |place| place.end);
+        CheckpointHead {
+            store: layout.manifest.store,
+            watermark: Watermark {
+                segment: SegmentId(segment),
+                generation: Generation(0),
+                offset: if offset == 0 { end } else { offset },
+                chain: place.map_or(Chain(1), |place| place.chain),
+                sequence: Sequence(2 * segment),
+                recorded: Recorded(0),
+                mark: Digest::NONE,
+            },
+            covered: covered.collect(),
+            kind_names: Vec::new(),
+            control: Digest::NONE,
+        }
+    }
+
+    fn changed(mut head: CheckpointHead, change: impl FnOnce(&mut CheckpointHead)) -> CheckpointHead {
+        change(&mut head);
+        head
+    }
+
+    /// Sources with that checkpoint, as it is decoded.
+    fn checkpoint(head: &CheckpointHead) -> Sources {
+        let bytes = head.encode(&[]);
+        let head = CheckpointHead::decode(&bytes).unwrap();
+        let found = FoundCheckpoint { head, tables_len: 0, region: bytes.into() };
+        Sources { checkpoint: Some(Ok(found)), ..Sources::default() }
+    }
+
+    fn footer() -> Arc<SealedIndex> {
+        let trailer = FooterTrailer {
+            store: StoreId([1; 16]),
+            segment: SegmentId(1),
+            generation: Generation(0),
+            chain: Chain(0),
+            frames_end: 512,
+            first_sequence: Sequence(1),
+            row_count: 0,
+            digest: Digest::NONE,
+        };
+        let bytes = ActiveIndex::new(Sequence(1)).encode(&trailer);
+        Arc::new(SealedIndex::new(Arc::new(bytes)).unwrap())
+    }
+
+    /// The sources of the segments in order, of the tail, and what is rejected; or the refusal.
+    fn said(layout: &Layout, sources: &Sources) -> String {
+        let plan = match Plan::decide(layout, sources, Path::new("")) {
+            Ok(plan) => plan,
+            Err(Error::Lost { path, proven, witness, .. }) => {
+                return format!("{} lost to {proven} by {witness}", path.display());
+            }
+            Err(Error::Mismatch { path, what, .. }) => return format!("{}: {what}", path.display()),
+            Err(error) => panic!("{error}"),
+        };
+        assert!(plan.segments.iter().map(|(place, _)| place).eq(&layout.sealed));
+        let segments = plan.segments.iter().map(|(_, source)| match source {
+            SegmentSource::Footer => "footer".to_owned(),
+            SegmentSource::Frames => "frames".to_owned(),
+        });
+        let tail = match plan.tail {
+            TailSource::Checkpoint(watermark) => format!("checkpoint to {}", watermark.offset),
+            TailSource::Frames => "frames".to_owned(),
+        };
+        let rejected = plan.rejected.iter().map(|rejected| format!("! {}: {}", rejected.file, rejected.why));
+        segments.chain([format!("| {tail}")]).chain(rejected).collect::<Vec<_>>().join(" ")
+    }
+
+    fn check<'a>(rows: impl IntoIterator<Item = (&'a str, Layout, CheckpointHead, &'a str)>) {
+        for (row, layout, head, expected) in rows {
+            assert_eq!(said(&layout, &checkpoint(&head)), expected, "{row}");
+            let checked = Plan::check_checkpoint(&head, &layout, Path::new(""));
+            let refused = expected.contains("lost") || expected.contains(": the");
+            assert_eq!(checked.is_err(), refused, "{row}, alone");
+        }
+    }
+
+    const FRAMES: &str = "frames frames frames | frames";
+    const STANDS_ON: &str = "the segment that the checkpoint stands on";
+
+    #[test]
+    fn each_segment_is_decided_by_itself() {
+        let layout = log().1;
+        let states = ["missing", "whole", "damaged"];
+        for number in 0..27 {
+            let mut sources = Sources::default();
+            let (mut expected, mut rejected) = (Vec::new(), String::new());
+            for (id, state) in [(1, number % 3), (2, number / 3 % 3), (3, number / 9)] {
+                let footer = match states[state] {
+                    "missing" => None,
+                    "whole" => Some(Ok(footer())),
+                    _ => Some(Err("it is damaged".to_owned())),
+                };
+                sources.footers.extend(footer.map(|footer| (SegmentId(id), footer)));
+                expected.push(if states[state] == "whole" { "footer" } else { "frames" });
+                if states[state] == "damaged" {
+                    rejected += &format!(" ! 00000{id}.seg (its footer): it is damaged");
+                }
+            }
+            let expected = format!("{} | frames{rejected}", expected.join(" "));
+            assert_eq!(said(&layout, &sources), expected, "row {number}");
+            let with_checkpoint = Sources { checkpoint: checkpoint(&head(4, 520)).checkpoint, ..sources };
+            let expected = expected.replace("| frames", "| checkpoint to 520");
+            assert_eq!(said(&layout, &with_checkpoint), expected, "row {number} with a checkpoint");
+        }
+    }
+
+    #[test]
+    fn footers_of_segments_that_are_not_the_logs_are_not_asked() {
+        let mut sources = Sources::default();
+        sources.footers.insert(SegmentId(9), Ok(footer()));
+        sources.footers.insert(SegmentId(4), Err("it is damaged".to_owned()));
+        assert_eq!(said(&log().1, &sources), FRAMES);
+    }
+
+    #[test]
+    fn a_checkpoint_that_cannot_be_used_is_none_and_told() {
+        let damaged = Sources { checkpoint: Some(Err("it is damaged".to_owned())), ..Sources::default() };
+        let store = |it: &mut CheckpointHead| it.store = StoreId([9; 16]);
+        let ahead = changed(head(4, 1 << 30), store);
+        let rows = [
+            ("missing", Sources::default(), FRAMES.to_owned()),
+            ("damaged", damaged, format!("{FRAMES} ! CHECKPOINT: it is damaged")),
+            (
+                "foreign",
+                checkpoint(&changed(head(4, 0), store)),
+                format!("{FRAMES} ! CHECKPOINT: it is another store's"),
+            ),
+            (
+                "foreign and ahead",
+                checkpoint(&ahead),
+                format!("{FRAMES} ! CHECKPOINT: it is another store's"),
+            ),
+        ];
+        for (row, sources, expected) in rows {
+            assert_eq!(said(&log().1, &sources), expected, "{row}");
+        }
+        assert!(Plan::check_checkpoint(&ahead, &log().1, Path::new("")).is_ok(), "foreign: no witness");
+    }
+
+    #[test]
+    fn a_checkpoint_of_the_newest_segment_spares_its_frames() {
+        let end = head(4, 0).watermark.offset;
+        let at_end = format!("frames frames frames | checkpoint to {end}");
+        let empty = layout(|it| it.newest.as_mut().unwrap().len = 512);
+        let longer = layout(|it| it.newest.as_mut().unwrap().len += 64 << 10);
+        check([
+            ("at the end", log().1, head(4, 0), at_end.as_str()),
+            ("before the end", log().1, head(4, 520), "frames frames frames | checkpoint to 520"),
+            ("at the header", empty, head(4, 512), "frames frames frames | checkpoint to 512"),
+            ("of a segment that grew", longer, head(4, 0), &at_end),
+        ]);
+    }
+
+    #[test]
+    fn an_older_checkpoint_is_no_contradiction() {
+        let oldest = |oldest| {
+            layout(move |it| {
+                it.manifest.oldest = SegmentId(oldest);
+                it.sealed.retain(|place| place.id.0 >= oldest);
+            })
+        };
+        check([
+            ("at the end of a sealed segment", log().1, head(3, 0), FRAMES),
+            ("within a sealed segment", log().1, head(2, 520), FRAMES),
+            ("in the first", log().1, head(1, 512), FRAMES),
+            ("standing on removed segments", oldest(3), head(4, 520), "frames | checkpoint to 520"),
+            ("within a removed segment", oldest(3), head(2, 520), "frames | frames"),
+            ("beyond the end of a removed segment", oldest(3), head(2, 1 << 30), "frames | frames"),
+        ]);
+    }
+
+    #[test]
+    fn a_checkpoint_ahead_of_the_log_proves_loss() {
+        let end = log().1.newest.unwrap().len;
+        let shorter = layout(|it| it.newest.as_mut().unwrap().len -= 8);
+        let without_newest = || layout(|it| it.newest = None);
+        let without_any = || {
+            layout(|it| {
+                it.newest = None;
+                it.sealed.clear();
+            })
+        };
+        let gone = layout(|it| {
+            let mut header = it.newest.as_ref().unwrap().header;
+            header.id = SegmentId(3);
+            it.newest.as_mut().unwrap().header = header;
+            it.sealed.pop();
+        });
+        let ahead = format!("000004.seg lost to {} by the checkpoint", end + 8);
+        let all = format!("000004.seg lost to {end} by the checkpoint");
+        let generation = layout(|it| it.newest.as_mut().unwrap().header.generation = Generation(1));
+        let replaced = format!("000004-1.seg lost to {end} by the checkpoint");
+        check([
+            ("by a frame", log().1, head(4, end + 8), ahead.as_str()),
+            ("the segment was cut", shorter, head(4, 0), &all),
+            ("no newest segment", without_newest(), head(4, 0), &all),
+            ("no segment at all", without_any(), head(1, 520), "000001.seg lost to 520 by the checkpoint"),
+            (
+                "nor one that it stands on",
+                without_any(),
+                head(2, 520),
+                "000001.seg lost to 520 by the checkpoint",
+            ),
+            (
+                "a later segment",
+                log().1,
+                changed(head(4, 520), |it| {
+                    it.covered.clear();
+                    it.watermark.segment = SegmentId(5);
+                }),
+                "000005.seg lost to 520 by the checkpoint",
+            ),
+            ("it stands on the newest", gone, head(4, 520), "000003.seg lost to 520 by the checkpoint"),
+            ("of another generation", generation, head(4, 0), &replaced),
+        ]);
+    }
+
+    #[test]
+    fn a_checkpoint_that_stands_on_other_segments_is_refused() {
+        type Change = fn(&mut CoveredSegment);
+        for index in 0..3 {
+            let changes: [(&str, Change); 4] = [
+                ("generation", |it| it.generation = Generation(1)),
+                ("first sequence", |it| it.first_sequence.0 += 1),
+                ("end", |it| it.end += 8),
+                ("chain", |it| it.chain.0 ^= 1),
+            ];
+            for (what, change) in changes {
+                let head = changed(head(4, 520), |it| change(&mut it.covered[index]));
+                let expected = format!("00000{}.seg: {STANDS_ON}", index + 1);
+                assert_eq!(said(&log().1, &checkpoint(&head)), expected, "another {what}");
+                let removed = layout(|it| {
+                    it.sealed.drain(..=index);
+                    it.manifest.oldest = SegmentId(index as u64 + 2);
+                });
+                assert!(
+                    said(&removed, &checkpoint(&head)).ends_with("| checkpoint to 520"),
+                    "{what}, removed"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_sealed_segment_that_ends_before_the_watermark_is_refused() {
+        let end = head(2, 0).watermark.offset;
+        let expected = "000002.seg: the end of the frames, which the checkpoint proves";
+        check([
+            ("at its end", log().1, head(2, 0), FRAMES),
+            ("behind its end", log().1, head(2, end + 8), expected),
+            ("far behind its end", log().1, head(2, 1 << 40), expected),
+        ]);
+    }
+
+    #[test]
+    fn what_is_found_in_the_directory_is_what_is_decided() {
+        let whole = head(4, 520).encode(&[]);
+        let flipped = |place: usize| {
+            let mut bytes = whole.clone();
+            bytes[place] ^= 1;
+            bytes
+        };
+        let mut newer = whole.clone();
+        newer[8] = 2;
+        let crc = annals_wire::crc(&newer[..28]);
+        newer[28..32].copy_from_slice(&crc.to_le_bytes());
+        let used = "frames frames frames | checkpoint to 520";
+        let rows = [
+            ("whole", whole.clone(), true),
+            ("empty", Vec::new(), false),
+            ("cut", whole[..whole.len() - 1].to_vec(), false),
+            ("longer", [whole.as_slice(), &[0]].concat(), false),
+            ("a flipped prefix", flipped(12), false),
+            ("a flipped head", flipped(40), false),
+            ("newer", newer.clone(), false),
+        ];
+        for (row, bytes, is_used) in rows {
+            let (directory, layout) = log();
+            directory.create(CHECKPOINT).unwrap().write_all_at(&bytes, 0).unwrap();
+            for maps in [false, true] {
+                let options = SourceOptions { maps, ..SourceOptions::default() };
+                let looked = Sources::look(&directory, &layout, options, true).unwrap();
+                let decided = said(&layout, &looked);
+                assert!(
+                    if is_used {
+                        decided == used
+                    } else {
+                        decided.starts_with(&format!("{FRAMES} ! CHECKPOINT: "))
+                    },
+                    "{row}: {decided}"
+                );
+                let off = SourceOptions { checkpoint: false, footers: false, maps };
+                assert_eq!(
+                    said(&layout, &Sources::look(&directory, &layout, off, false).unwrap()),
+                    FRAMES,
+                    "{row}, off"
+                );
+                let writing = Sources::look(&directory, &layout, options, false);
+                assert_eq!(matches!(writing, Err(Error::Newer { .. })), row == "newer", "{row}, for writing");
+            }
+        }
+    }
+}

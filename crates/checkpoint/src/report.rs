@@ -17,6 +17,8 @@ pub struct OpenReport {
     pub is_read_only: bool,
     /// Whether another process was writing it; it was then read as far as that writer shows.
     pub has_live_writer: bool,
+    /// Whether that process said how far others may read. Otherwise only what is proven durable was read.
+    pub has_frontier: bool,
     /// How many segments it has.
     pub segment_count: u64,
     /// Where the events' index came from.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use annals_index::SealedIndex;
-use annals_segment::{Directory, Error, Layout, Region, SealedPlace, SealedSegment};
+use annals_segment::{Directory, Error, FoundFooter, Layout, Region, SealedPlace, SealedSegment};
 use annals_wire::{CheckpointHead, Digest, FooterTrailer, SegmentId};
 
 use std::sync::Arc;
@@ -88,26 +88,23 @@ fn find_footer(
     maps: bool,
 ) -> Result<Option<Result<Arc<SealedIndex>, String>>, Error> {
     let segment = SealedSegment::new(Arc::clone(directory), *place, maps);
-    let whole = segment.whole()?;
-    let frames_end = usize::try_from(place.end).unwrap_or(usize::MAX);
-    if whole.get(frames_end..).is_none_or(|behind| behind.iter().all(|byte| *byte == 0)) {
-        return Ok(None);
-    }
-    let index = match SealedIndex::new(Arc::new(whole)) {
+    let region = match segment.footer()? {
+        FoundFooter::Sound(region) => region,
+        FoundFooter::Unusable(why) => return Ok(Some(Err(why))),
+        _ => return Ok(None),
+    };
+    let index = match SealedIndex::new(Arc::new(region)) {
         Ok(index) => index,
-        Err(annals_index::Error::Damaged { source }) if source.is_newer_version() => {
-            return Err(Error::bytes(segment.path(), place.end)(source));
-        }
         Err(error) => return Ok(Some(Err(error.to_string()))),
     };
-    Ok(Some(match contradiction(index.trailer(), place, index.start()) {
+    Ok(Some(match contradiction(index.trailer(), place) {
         None => Ok(Arc::new(index)),
         Some(why) => Err(why.to_owned()),
     }))
 }
 
 /// In what a footer's trailer differs from what is known of its segment.
-fn contradiction(trailer: &FooterTrailer, place: &SealedPlace, start: u64) -> Option<&'static str> {
+fn contradiction(trailer: &FooterTrailer, place: &SealedPlace) -> Option<&'static str> {
     let expected = FooterTrailer {
         store: place.store,
         segment: place.id,
@@ -120,8 +117,6 @@ fn contradiction(trailer: &FooterTrailer, place: &SealedPlace, start: u64) -> Op
     };
     if *trailer != expected {
         Some("the footer was built from other frames")
-    } else if start != place.end {
-        Some("the footer does not begin where the frames end")
     } else if trailer.digest == Digest::NONE {
         Some("the footer has no digest of its frames")
     } else {

@@ -17,7 +17,7 @@ use std::{any::Any, ffi::OsString, fmt, io, path::Path, sync::Arc};
 
 pub use disk::DiskDirectory;
 pub use memory::MemoryDirectory;
-pub use simulated::{CrashProfile, SimulatedDirectory};
+pub use simulated::{CrashProfile, Errno, Fault, ReadFault, SimulatedDirectory, Span};
 
 use crate::map::Region;
 

@@ -56,7 +56,8 @@ impl Inventory {
             match name::role(&entry.name) {
                 FileRole::Fixed => inventory.has_checkpoint |= name == name::CHECKPOINT,
                 FileRole::Torn => inventory.torn.push(name.to_owned()),
-                FileRole::Temporary => inventory.temporary.push(name.to_owned()),
+                FileRole::Temporary if entry.is_file => inventory.temporary.push(name.to_owned()),
+                FileRole::Temporary => inventory.foreign_count += 1,
                 FileRole::Foreign => inventory.foreign_count += 1,
                 FileRole::Ambiguous => {
                     let why = "its name is almost a segment's; give it back its name, or move it away";

@@ -154,12 +154,7 @@ impl View<'_> {
                     ));
                     newest = next;
                 }
-                // The damaged slot may have named it, and events in it been acknowledged.
-                Ok(header) if slot_is_damaged && newest == SegmentId(0) && self.is_first(header) => {
-                    oddities.push(format!("segment {next} is not named by {}", name::MANIFEST));
-                    newest = next;
-                }
-                Ok(_) if named == SegmentId(0) || file.len <= SEGMENT_HEADER_LEN as u64 => break,
+                Ok(_) if !slot_is_damaged && file.len <= SEGMENT_HEADER_LEN as u64 => break,
                 Ok(_) => {
                     let why = "it does not continue the newest segment that the manifest names";
                     return Err(Error::Misplaced { path: self.path(next), why });
@@ -177,7 +172,13 @@ impl View<'_> {
         Ok(newest)
     }
 
+    /// Whether `header` is of the segment behind `newest`, of which there is none yet where that is 0.
     fn continues(&self, newest: SegmentId, header: &SegmentHeader) -> bool {
+        if newest == SegmentId(0) {
+            return header.store == self.manifest.store
+                && header.id == self.manifest.oldest
+                && header.previous.is_none();
+        }
         let before = self.inventory.segments.get(&newest);
         let end = before.and_then(|file| Some((file.header.as_ref().ok()?, file.len)));
         end.is_some_and(|(before, len)| {
@@ -186,10 +187,6 @@ impl View<'_> {
                     previous.id == newest && previous.generation == before.generation && previous.end <= len
                 })
         })
-    }
-
-    fn is_first(&self, header: &SegmentHeader) -> bool {
-        header.store == self.manifest.store && header.id == SegmentId(1) && header.previous.is_none()
     }
 
     /// What is known of all segments but the newest, from the headers behind them.
@@ -504,6 +501,7 @@ mod tests {
         let two = "1 2 3 4 [5 unnamed closed 0] ! segment 4 continues segment 3 and is not named by MANIFEST \
                    ! segment 5 continues segment 4 and is not named by MANIFEST";
         let discarded = "1 2 [3 closed 0] -000004.seg";
+        let first = "[1 unnamed closed 0] ! segment 1 continues segment 0 and is not named by MANIFEST";
         check([
             ("continuing", inventory(1..5, 3), continues),
             ("only its header, continuing", inventory(1..5, 3).with_len(4, 512), continues),
@@ -518,7 +516,19 @@ mod tests {
             ),
             ("frames behind another end", inventory(1..5, 3).with_header(4, other_end), not_continuing),
             ("frames of another store", inventory(1..5, 3).with_header(4, other_store), not_continuing),
-            ("first, made and not named", inventory([1], 0), "-000001.seg"),
+            ("the first", inventory([1], 0), first),
+            ("the first, only its header", inventory([1], 0).with_len(1, 512), first),
+            ("the first, unreadable", inventory([1], 0).with_unreadable(1), "-000001.seg"),
+            (
+                "the first, of another store",
+                inventory([1], 0).with_header(1, other_store),
+                "000001.seg: it does not continue the newest segment that the manifest names",
+            ),
+            (
+                "the first, behind another",
+                inventory([1], 0).with_header(1, |it| it.previous = header(2).previous),
+                "000001.seg: it does not continue the newest segment that the manifest names",
+            ),
         ]);
     }
 
@@ -529,7 +539,9 @@ mod tests {
         let unnamed = format!("1 2 3 {unnamed}");
         let named = format!("1 2 [3 closed 0] {SLOT}");
         let closed = format!("1 2 [3 closed 1024] {SLOT}");
-        let first = format!("[1 unnamed closed 0] {SLOT} ! segment 1 is not named by MANIFEST");
+        let first = format!(
+            "[1 unnamed closed 0] {SLOT} ! segment 1 continues segment 0 and is not named by MANIFEST"
+        );
         let rows = [
             ("the slot that did not count", inventory(1..4, 3), named.as_str()),
             ("a clean close that may have been cleared", inventory(1..4, 3).closed(), &closed),
@@ -546,6 +558,11 @@ mod tests {
                 "000001.seg is damaged at offset 0: it: damaged",
             ),
             ("nothing was named yet", inventory([], 0), SLOT),
+            (
+                "a header alone that does not continue the newest",
+                inventory(1..5, 3).with_header(4, |it| it.previous = None).with_len(4, 512),
+                "000004.seg: it does not continue the newest segment that the manifest names",
+            ),
         ];
         for (row, inventory, expected) in rows {
             assert_eq!(said(&inventory.with_damaged_slot(), None), expected, "{row}");

@@ -36,8 +36,8 @@ mod tail;
 
 pub use active::ActiveSegment;
 pub use directory::{
-    Access, CrashProfile, Directory, DiskDirectory, Entry as DirectoryEntry, File, Lock, MemoryDirectory,
-    SimulatedDirectory,
+    Access, CrashProfile, Directory, DiskDirectory, Entry as DirectoryEntry, Errno, Fault, File, Lock,
+    MemoryDirectory, ReadFault, SimulatedDirectory, Span,
 };
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
 pub use error::Error;
@@ -51,5 +51,5 @@ pub use manifest::FoundManifest;
 pub use map::Region;
 pub use name::{CHECKPOINT, FRONTIER, LOCK, MANIFEST, TEMPORARY_SUFFIX, segment_name};
 pub use scan::{Position, Remains, Scan, Scanned, Stop, search};
-pub use sealed::{SealedPlace, SealedSegment, read_frame};
+pub use sealed::{FoundFooter, SealedPlace, SealedSegment, read_frame};
 pub use tail::{Outside, Tail, TornTail};

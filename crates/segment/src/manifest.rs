@@ -25,6 +25,8 @@ pub(crate) struct ManifestFile {
     file: Arc<dyn File>,
     path: PathBuf,
     current: Manifest,
+    /// Whether the current slot is known to be durable, and not only in the page cache.
+    is_proven: bool,
 }
 
 /// Reads the manifest; `None` where there is none.
@@ -93,7 +95,8 @@ impl ManifestFile {
         file.sync_data().map_err(Error::io("sync", &path))?;
         directory.rename(&temporary, name::MANIFEST).map_err(Error::io("rename", &path))?;
         directory.sync().map_err(Error::io("sync", directory.path()))?;
-        Ok(Self { file, path: directory.path().join(name::MANIFEST), current: manifest(1) })
+        let path = directory.path().join(name::MANIFEST);
+        Ok(Self { file, path, current: manifest(1), is_proven: true })
     }
 
     /// Opens the manifest that was found, for writing.
@@ -103,7 +106,7 @@ impl ManifestFile {
     pub(crate) fn open(directory: &dyn Directory, found: Manifest) -> Result<Self, Error> {
         let path = directory.path().join(name::MANIFEST);
         let file = directory.open(name::MANIFEST, Access::Write).map_err(Error::io("open", &path))?;
-        Ok(Self { file, path, current: found })
+        Ok(Self { file, path, current: found, is_proven: false })
     }
 
     /// What the manifest says.
@@ -117,13 +120,31 @@ impl ManifestFile {
     /// # Errors
     /// [`Error::Io`]; what stands in the file is then the old or the new.
     pub(crate) fn write(&mut self, manifest: Manifest) -> Result<(), Error> {
+        self.prove()?;
         let counter = self.current.counter.checked_add(1);
         let counter = counter.ok_or(Error::Exhausted { what: "the manifest's counter" })?;
         let manifest = Manifest { counter, ..manifest };
-        let bytes = manifest.encode();
-        self.file.write_all_at(&bytes, manifest.slot_offset()).map_err(Error::io("write", &self.path))?;
-        self.file.sync_data().map_err(Error::io("sync", &self.path))?;
+        self.write_slot(&manifest)?;
         self.current = manifest;
         Ok(())
+    }
+
+    /// Makes what was found durable: a writer that was killed may have left it in the page cache only, and the
+    /// next write goes over the other slot, which is then the only one on the disk.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; the other slot is as it was.
+    pub(crate) fn prove(&mut self) -> Result<(), Error> {
+        if !self.is_proven {
+            self.write_slot(&self.current)?;
+            self.is_proven = true;
+        }
+        Ok(())
+    }
+
+    fn write_slot(&self, manifest: &Manifest) -> Result<(), Error> {
+        let bytes = manifest.encode();
+        self.file.write_all_at(&bytes, manifest.slot_offset()).map_err(Error::io("write", &self.path))?;
+        self.file.sync_data().map_err(Error::io("sync", &self.path))
     }
 }

@@ -59,7 +59,7 @@ pub(crate) fn role(name: &OsStr) -> FileRole {
     if [MANIFEST, LOCK, FRONTIER, CHECKPOINT].contains(&name) {
         return FileRole::Fixed;
     }
-    if name.ends_with(TEMPORARY_SUFFIX) {
+    if name.strip_suffix(TEMPORARY_SUFFIX).is_some_and(|of| [MANIFEST, CHECKPOINT].contains(&of)) {
         return FileRole::Temporary;
     }
     if let Some((segment, offset)) = name.split_once(".torn-") {
@@ -100,7 +100,7 @@ mod tests {
         for name in ["1.seg", "000000.seg", "0000001.seg", "000001-0.seg", "000001.SEG", "000001 (1).seg"] {
             assert_eq!(role(name.as_ref()), FileRole::Ambiguous, "{name}");
         }
-        for name in ["foo.seg.bak", ".DS_Store", "000001.seg.torn-x", "foo.seg", "seg"] {
+        for name in ["foo.seg.bak", ".DS_Store", "000001.seg.torn-x", "foo.seg", "seg", "thesis.tmp"] {
             assert_eq!(role(name.as_ref()), FileRole::Foreign, "{name}");
         }
         assert_eq!(role(torn_name("000001.seg", 512).as_ref()), FileRole::Torn);

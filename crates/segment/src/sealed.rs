@@ -9,7 +9,8 @@ use std::{
 };
 
 use annals_wire::{
-    Chain, Digest, FrameType, Generation, SEGMENT_HEADER_LEN, SegmentHeader, SegmentId, Sequence, StoreId,
+    Chain, Digest, FRAME_HEADER_LEN, FooterTrailer, FrameHeader, FrameType, Generation, SEGMENT_HEADER_LEN,
+    STAMP_LEN_MAX, SegmentHeader, SegmentId, Sequence, StoreId, TRAILER_LEN,
 };
 
 use crate::{
@@ -44,6 +45,18 @@ pub struct SealedSegment {
     maps: bool,
     opened: OnceLock<Opened>,
     region: OnceLock<Region>,
+}
+
+/// What lies behind a sealed segment's frames.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum FoundFooter {
+    /// Nothing but zeros.
+    Absent,
+    /// A footer with a sound trailer: bytes that end with it.
+    Sound(Region),
+    /// Something that is no footer of these frames, and why.
+    Unusable(String),
 }
 
 #[derive(Debug)]
@@ -118,18 +131,78 @@ impl SealedSegment {
         Ok(scanned)
     }
 
-    /// The whole file with its footer, where it has one.
+    /// Looks for the footer behind the frames. Only one whose trailer is sound and belongs here is mapped: no
+    /// writer cuts that.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Newer`], or [`Error::Mismatch`] where a sound footer of this segment indexes frames
+    /// behind the end: the next segment is then of another history.
+    pub fn footer(&self) -> Result<FoundFooter, Error> {
+        let file = &self.open()?.file;
+        let len = file.len().map_err(Error::io("look at", &self.path))?;
+        let behind = len.saturating_sub(self.place.end);
+        let mut trailer = [0; TRAILER_LEN];
+        let at = len.saturating_sub(TRAILER_LEN as u64).max(self.place.end);
+        let read = file.read_full_at(&mut trailer, at).map_err(Error::io("read", &self.path))?;
+        let (trailer, footer_len) = match FooterTrailer::decode_end(trailer.get(..read).unwrap_or_default()) {
+            Ok(found) => found,
+            Err(source) if source.is_newer_version() => return Err(Error::bytes(&self.path, at)(source)),
+            Err(source) => {
+                let is_empty = self.behind()?.iter().all(|byte| *byte == 0);
+                return Ok(if is_empty {
+                    FoundFooter::Absent
+                } else {
+                    FoundFooter::Unusable(source.to_string())
+                });
+            }
+        };
+        let place = (self.place.store, self.place.id, self.place.generation);
+        if (trailer.store, trailer.segment, trailer.generation) == place
+            && trailer.frames_end > self.place.end
+        {
+            return Err(self.frames_behind(format!("a footer of frames to {}", trailer.frames_end)));
+        }
+        if footer_len != behind {
+            return Ok(FoundFooter::Unusable("it does not begin where the frames end".to_owned()));
+        }
+        if self.maps {
+            return file.map(len).map(FoundFooter::Sound).map_err(Error::io("map", &self.path));
+        }
+        self.behind().map(|bytes| FoundFooter::Sound(bytes.into()))
+    }
+
+    /// The bytes behind the frames.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn whole(&self) -> Result<Region, Error> {
+    pub fn behind(&self) -> Result<Vec<u8>, Error> {
         let file = &self.open()?.file;
-        let len = file.len().map_err(Error::io("look at", &self.path))?;
-        if self.maps {
-            return file.map(len).map_err(Error::io("map", &self.path));
+        let len = file.len().map_err(Error::io("look at", &self.path))?.saturating_sub(self.place.end);
+        let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
+        let read = file.read_full_at(&mut bytes, self.place.end).map_err(Error::io("read", &self.path))?;
+        bytes.truncate(read);
+        Ok(bytes)
+    }
+
+    /// Makes sure that no frame of the segment lies behind the end that its successor gives it.
+    ///
+    /// # Errors
+    /// [`Error::Io`], or [`Error::Mismatch`]: the next segment is then of another history.
+    pub fn check_end(&self) -> Result<(), Error> {
+        let opened = self.open()?;
+        let mut bytes = [0; FRAME_HEADER_LEN + STAMP_LEN_MAX];
+        let end = self.place.end;
+        let read = opened.file.read_full_at(&mut bytes, end).map_err(Error::io("read", &self.path))?;
+        match FrameHeader::decode(bytes.get(..read).unwrap_or_default(), opened.header.seed(), end) {
+            Ok(_) => Err(self.frames_behind("another frame".to_owned())),
+            Err(_) => Ok(()),
         }
-        let bytes = file.read_all(len).map_err(Error::io("read", &self.path))?;
-        Ok(Region::from(bytes))
+    }
+
+    fn frames_behind(&self, found: String) -> Error {
+        let what = "the end of the frames, which the next segment's header gives,";
+        let (path, offset) = (self.path.clone(), self.place.end);
+        Error::Mismatch { path, offset, what, expected: self.place.end.to_string(), found }
     }
 
     /// Replaces what lies behind the frames by `footer`, durably.

@@ -244,8 +244,7 @@ impl Shared {
             }
             self.stage_control(&mut turn, &control, &body)?;
             self.kinds.write().unwrap_or_else(PoisonError::into_inner).bind(kind, name);
-            drop(turn);
-            writer.worker.wake_to_sync();
+            self.settle_append(turn, self.options.durability)?;
             return Ok(kind);
         }
     }
@@ -285,7 +284,8 @@ impl Shared {
             body,
             body_crc: annals_wire::crc(body),
         };
-        let offset = log(turn)?.stage(&entry, Batch::SINGLE)?;
+        let failed = turn.failed();
+        let offset = log(turn)?.stage(&entry, Batch::SINGLE).map_err(failed)?;
         turn.recorded = recorded;
         turn.control = stamp.hash;
         turn.appended.bytes += entry.frame_len();
@@ -344,7 +344,8 @@ fn stamp(
         body: &event.body,
         body_crc: event.body_crc,
     };
-    let offset = log(turn)?.stage(&entry, batch)?;
+    let failed = turn.failed();
+    let offset = log(turn)?.stage(&entry, batch).map_err(failed)?;
     turn.recorded = recorded;
     turn.mark = stamp.hash;
     turn.appended.bytes += entry.frame_len();

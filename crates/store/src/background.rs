@@ -108,9 +108,11 @@ impl Shared {
         self.check_writing(&turn)?;
         let bytes = turn.appended.bytes;
         drop(self.settle(turn, bytes, Durability::Durable)?);
-        self.seal_all()?;
-        if self.is_checkpoint_due(CLOSING_TAIL_BYTES) {
-            self.write_checkpoint()?;
+        self.seal_or_tell();
+        if self.is_checkpoint_due(CLOSING_TAIL_BYTES)
+            && let Err(error) = self.write_checkpoint()
+        {
+            self.incident(format!("no checkpoint was written at the close: {error}"));
         }
         let mut turn = lock(&writer.turn);
         while turn.is_led || turn.durable.bytes < turn.appended.bytes {
@@ -120,10 +122,10 @@ impl Shared {
         let note = turn.note();
         let log = turn.log.take().ok_or(Error::Closed)?;
         turn.frontier = None;
-        Ok(log.close(note)?)
+        log.close(note).map_err(turn.failed())
     }
 
-    fn stop_worker(&self) {
+    pub(crate) fn stop_worker(&self) {
         let Some(writer) = &self.writer else { return };
         writer.worker.stop();
         let thread = lock(&writer.thread).take();
@@ -140,7 +142,6 @@ const CLOSING_TAIL_BYTES: u64 = 64 << 10;
 impl Drop for Shared {
     /// Makes durable what was written. No frame and no checkpoint is written: who wants that closes the store.
     fn drop(&mut self) {
-        self.stop_worker();
         let Some(writer) = &mut self.writer else { return };
         let turn = writer.turn.get_mut().unwrap_or_else(PoisonError::into_inner);
         let Some(log) = turn.log.take() else { return };

@@ -165,21 +165,22 @@ impl Shared {
         });
     }
 
-    /// Seals the active segment and begins the next, with nothing in flight and nothing staged.
+    /// Seals the active segment and begins the next, with nothing in flight and nothing staged. Where that had to
+    /// be waited for, nothing more is done: somebody else may have rotated, and the caller looks again.
     pub(crate) fn rotate<'t>(
         &'t self,
         mut turn: MutexGuard<'t, Turn>,
     ) -> Result<MutexGuard<'t, Turn>, Error> {
-        while turn.is_led || turn.durable.bytes < turn.appended.bytes {
+        if turn.is_led {
+            let landed = self.landed(turn.group - 1);
+            return Ok(landed.wait(turn).unwrap_or_else(PoisonError::into_inner));
+        }
+        if turn.durable.bytes < turn.appended.bytes {
             let bytes = turn.appended.bytes;
-            if turn.durable.bytes >= bytes {
-                turn = self.landed(turn.group - 1).wait(turn).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            turn = self.settle(turn, bytes, Durability::Durable)?;
+            return self.settle(turn, bytes, Durability::Durable);
         }
         // At most one sealed segment is ahead of its footer: where that is still being built, the writer waits.
-        self.seal_all()?;
+        self.seal_or_tell();
         let note = turn.note();
         let place = log(&mut turn)?.rotate(note);
         let place = place.map_err(|source| Error::Stopped { durable: turn.durable.sequence, source })?;

@@ -126,11 +126,20 @@ pub(crate) fn open_read_only(options: &Options, directory: &Arc<dyn Directory>) 
                 tracing::debug!(%error, "the writer was in the middle of something; looking again");
                 attempt += 1;
             }
-            // A writer that went, or came, while the files were looked at changes what they mean.
-            Ok(_) if attempt < ATTEMPTS && live_epoch(&**directory)? != epoch => attempt += 1,
+            Ok(store) if attempt < ATTEMPTS && has_changed(directory, epoch, &store)? => attempt += 1,
             outcome => return outcome,
         }
     }
+}
+
+/// Whether a writer went or came while the files were looked at, or began to write: they then mean something else.
+fn has_changed(directory: &Arc<dyn Directory>, epoch: Option<u64>, store: &Store) -> Result<bool, Error> {
+    let now = live_epoch(&**directory)?;
+    if now != epoch {
+        return Ok(true);
+    }
+    let Some(epoch) = epoch.filter(|_| !store.report().has_frontier) else { return Ok(false) };
+    Ok(read_frontier(&**directory, epoch)?.is_some())
 }
 
 /// Opens for reading only, beside the writer with `epoch` where there is one.
@@ -147,6 +156,7 @@ fn open_beside(
         None => None,
     };
     report.has_live_writer = epoch.is_some();
+    report.has_frontier = frontier.is_some();
     let inventory = Inventory::take(&**directory)?;
     note_inventory(&inventory, &mut report);
     let upto = frontier.map(|frontier| frontier.segment);
@@ -158,8 +168,9 @@ fn open_beside(
     let loaded = load(directory, &layout, options, frontier_end, &mut report)?;
     stopwatch.lap(&mut report, "load");
     note_unproven(&loaded, &layout, &mut report);
+    let proven = report.proven.filter(|_| report.has_live_writer);
     let view = reader_view(loaded.parts, &layout, loaded.tail.as_ref(), directory, options);
-    let visible = last_sequence(&view, frontier);
+    let visible = proven.unwrap_or(Sequence(u64::MAX)).min(last_sequence(&view, frontier));
     let shared = Shared {
         directory: Arc::clone(directory),
         options: options.clone(),
@@ -170,7 +181,7 @@ fn open_beside(
         incidents: Mutex::default(),
         writer: None,
     };
-    Ok(Store { shared: Arc::new(shared) })
+    Ok(Store::new(Arc::new(shared)))
 }
 
 fn load(
@@ -193,10 +204,11 @@ fn note_inventory(inventory: &Inventory, report: &mut OpenReport) {
     report.foreign_count = inventory.foreign_count;
 }
 
-/// A read-only open shows what is whole, and says what is not proven durable and what it would cut.
+/// A read-only open shows what is whole, and says what is not proven durable and what it would cut. Beside a
+/// writer that does not say how far others may read, it shows only what is proven.
 fn note_unproven(loaded: &Loaded, layout: &Layout, report: &mut OpenReport) {
     let (Some(tail), Some(newest)) = (&loaded.tail, &layout.newest) else { return };
-    if newest.clean.is_some() || report.has_live_writer {
+    if newest.clean.is_some() || report.has_frontier {
         return;
     }
     report.log.was_unclean = true;
@@ -355,7 +367,7 @@ fn start(
     if is_threaded {
         start_thread(&shared, worker);
     }
-    Store { shared }
+    Store::new(shared)
 }
 
 fn start_thread(shared: &Arc<Shared>, worker: Arc<Worker>) {

@@ -151,6 +151,7 @@ impl Events {
                 let offset = |row: &u32| Ok(index.row(*row)?.map(|found| part.found(*row, found.offset)));
                 selected.iter().filter_map(|row| offset(row).transpose()).collect::<Result<Vec<_>, _>>()
             })?;
+            let before = range.clone();
             let is_whole = found.len() < limit;
             match (self.direction, found.last()) {
                 (Direction::Forward, Some(last)) if !is_whole => range.start = last.sequence.0 + 1,
@@ -158,6 +159,7 @@ impl Events {
                 (Direction::Forward, _) => range.start = range.start.max(first + u64::from(rows.end).max(1)),
                 (Direction::Backward, _) => range.end = range.end.min(first),
             }
+            assert_ne!(*range, before, "every part that is asked is left behind");
             if !found.is_empty() {
                 return Ok(found);
             }

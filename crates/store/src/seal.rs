@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use annals_checkpoint::index_segment;
 use annals_index::{ActiveIndex, Index, SealedIndex};
-use annals_segment::{SealedPlace, SealedSegment};
+use annals_segment::{FoundFooter, SealedPlace, SealedSegment};
 use annals_wire::{Digest, FooterTrailer, SegmentId, Sequence};
 
 use crate::{
@@ -32,6 +32,13 @@ impl Shared {
         Ok(())
     }
 
+    /// Seals; where that fails nothing is lost, and the index stays in memory.
+    pub(crate) fn seal_or_tell(&self) {
+        if let Err(error) = self.seal_all() {
+            self.incident(format!("a footer could not be written: {error}"));
+        }
+    }
+
     /// The oldest sealed segment without a footer, with its parts.
     fn next_to_seal(&self) -> Option<(Arc<SealedSegment>, Vec<Part>)> {
         let view = self.view();
@@ -52,10 +59,8 @@ impl Shared {
             _ => encode(&index_segment(segment)?.0, segment.place(), segment.digest()?),
         };
         segment.write_footer(&footer)?;
-        let index = SealedIndex::new(Arc::new(segment.whole()?)).map_err(|error| {
-            let annals_index::Error::Damaged { source } = error else { return damaged(segment, error) };
-            Error::from(annals_segment::Error::bytes(segment.path(), segment.place().end)(source))
-        })?;
+        let FoundFooter::Sound(region) = segment.footer()? else { return Err(unsound(segment)) };
+        let index = SealedIndex::new(Arc::new(region)).map_err(|_| unsound(segment))?;
         let part = Part::sealed(Frames::Sealed(Arc::clone(segment)), Arc::new(index));
         let id = segment.place().id;
         self.change_view(|view| {
@@ -87,12 +92,11 @@ impl Shared {
         self.incident(format!("{file} of {} were damaged and built again: {why}", frames.path().display()));
         let mended = Part::active(frames.clone(), rebuilt);
         self.change_view(|view| {
-            let place = view
-                .parts
-                .iter_mut()
-                .find(|part| part.frames.segment() == segment && part.first_sequence == first);
-            if let Some(part) = place.filter(|part| matches!(part.index, PartIndex::Sealed(_))) {
-                *part = mended;
+            // Sealing may have replaced the part meanwhile, or another reader mended it.
+            let is_damaged =
+                |part: &Part| matches!(&part.index, PartIndex::Sealed(found) if Arc::ptr_eq(found, index));
+            if let Some(part) = view.parts.iter_mut().find(|part| is_damaged(part)) {
+                *part = Part { frames: part.frames.clone(), ..mended };
             }
         });
         Ok(())
@@ -113,14 +117,9 @@ pub(crate) fn encode(index: &ActiveIndex, place: &SealedPlace, digest: Digest) -
     })
 }
 
-fn damaged(segment: &SealedSegment, error: impl std::fmt::Display) -> Error {
-    Error::Corrupt {
-        source: annals_segment::Error::Mismatch {
-            path: segment.path().to_owned(),
-            offset: segment.place().end,
-            what: "the footer that was just written",
-            expected: "a sound one".to_owned(),
-            found: error.to_string(),
-        },
-    }
+/// What was written cannot be read back.
+fn unsound(segment: &SealedSegment) -> Error {
+    let source =
+        annals_wire::Error::Invalid { what: "footer", why: "it was just written, and does not read back" };
+    annals_segment::Error::bytes(segment.path(), segment.place().end)(source).into()
 }

@@ -24,6 +24,17 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(crate) shared: Arc<Shared>,
+    _hold: Arc<Hold>,
+}
+
+/// Shared by all clones and by nothing else: when the last of them goes, so does the thread, before that returns.
+#[derive(Debug)]
+struct Hold(Arc<Shared>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.stop_worker();
+    }
 }
 
 /// What all clones share.
@@ -43,6 +54,10 @@ pub(crate) struct Shared {
 }
 
 impl Store {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { _hold: Arc::new(Hold(Arc::clone(&shared))), shared }
+    }
+
     /// Opens the store in the directory `path` with the default [`Options`], making it where there is none.
     ///
     /// # Errors
@@ -106,7 +121,7 @@ impl Store {
         events: &[NewEvent<'_>],
         durability: Durability,
     ) -> Result<Vec<Receipt>, Error> {
-        self.shared.append(events, durability)
+        self.shared.append(events, durability).map_err(|error| self.shared.name_frontier(error))
     }
 
     /// Makes everything that was appended so far durable; returns the last durable event.
@@ -114,7 +129,7 @@ impl Store {
     /// # Errors
     /// [`Error::Stopped`], [`Error::ReadOnly`], [`Error::Closed`].
     pub fn sync(&self) -> Result<Sequence, Error> {
-        self.shared.sync()
+        self.shared.sync().map_err(|error| self.shared.name_frontier(error))
     }
 
     /// The kind with the name `name`: the one that has it, or the next free one of category 0x1, to which the
@@ -126,7 +141,7 @@ impl Store {
     pub fn kind(&self, name: &str) -> Result<Kind, Error> {
         match self.find_kind(name) {
             Some(kind) => Ok(kind),
-            None => self.shared.bind_kind(None, name),
+            None => self.shared.bind_kind(None, name).map_err(|error| self.shared.name_frontier(error)),
         }
     }
 
@@ -259,6 +274,16 @@ impl Shared {
                     self.mend_index(segment, first_sequence, &why)?;
                 }
             }
+        }
+    }
+
+    /// Puts the last durable event into the error of a writer that stopped.
+    fn name_frontier(&self, error: Error) -> Error {
+        match (error, &self.writer) {
+            (Error::Stopped { source, .. }, Some(writer)) => {
+                Error::Stopped { durable: lock(&writer.turn).durable.sequence, source }
+            }
+            (error, _) => error,
         }
     }
 

@@ -11,7 +11,7 @@ use std::{
 use annals_segment::{FrontierFile, Log, Note};
 use annals_wire::{Chain, Digest, Generation, Recorded, SegmentId, Sequence};
 
-use crate::{background::Worker, ids::IdSource};
+use crate::{Error, background::Worker, ids::IdSource};
 
 /// Everything that a store opened for writing has beside the others.
 #[derive(Debug)]
@@ -80,6 +80,15 @@ pub(crate) struct Landmark {
 }
 
 impl Turn {
+    /// A failure of the log, with how far everything is durable; for `map_err`.
+    pub(crate) fn failed(&self) -> impl FnOnce(annals_segment::Error) -> Error + use<> {
+        let durable = self.durable.sequence;
+        move |source| match source {
+            annals_segment::Error::Stopped { .. } => Error::Stopped { durable, source },
+            _ => source.into(),
+        }
+    }
+
     /// The owner's note for headers and the manifest.
     pub(crate) fn note(&self) -> Note {
         Note { recorded: self.recorded, mark: self.mark }

@@ -177,6 +177,15 @@ impl FooterTrailer {
         out
     }
 
+    /// Decodes the trailer that `bytes` end with, and nothing else of the footer; returns it and the footer's
+    /// length.
+    ///
+    /// # Errors
+    /// [`Error`] where it is none, damaged, or of a newer version.
+    pub fn decode_end(bytes: &[u8]) -> Result<(Self, u64), Error> {
+        Self::decode(bytes).map(|(trailer, footer_len, _)| (trailer, footer_len))
+    }
+
     /// Decodes the trailer that `bytes` end with; returns it, the footer's length and its directory's CRC.
     fn decode(bytes: &[u8]) -> Result<(Self, u64, u32), Error> {
         let bytes = bytes.last_chunk::<TRAILER_LEN>().ok_or(Error::Truncated {

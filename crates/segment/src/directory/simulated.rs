@@ -3,11 +3,15 @@
 //! Invariant: strict POSIX. A write is durable after its file's sync, a name after the directory's; a file
 //! whose name was not synced may vanish although its bytes were. Reads see everything until the power
 //! goes. A crash makes a new disk and leaves this one as it is, so that many can be tried from one state.
+//! Faults are had where they are injected, and nowhere else.
 
 mod content;
 mod crash;
+mod errno;
+mod fault;
 mod file;
 mod image;
+mod operation;
 mod random;
 mod state;
 
@@ -17,13 +21,18 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-pub use self::crash::CrashProfile;
 #[cfg(test)]
 pub(super) use self::random::Random;
+pub use self::{
+    crash::CrashProfile,
+    errno::Errno,
+    fault::{Fault, ReadFault, Span},
+};
 use self::{
     file::{HeldLock, SimulatedFile},
     image::Unit,
-    state::{Operation, State},
+    operation::Operation,
+    state::State,
 };
 use super::{Access, Directory, Entry, File, Lock};
 
@@ -167,7 +176,7 @@ impl Directory for SimulatedDirectory {
     }
 
     fn open(&self, name: &str, access: Access) -> io::Result<Arc<dyn File>> {
-        let inode = self.disk.begin(Operation::Open)?.cached.find(name)?;
+        let inode = self.disk.begin(Operation::Open(access))?.cached.find(name)?;
         Ok(self.opened(inode, access))
     }
 
@@ -201,7 +210,9 @@ impl Directory for SimulatedDirectory {
     }
 
     fn lock(&self, name: &str) -> io::Result<Option<Lock>> {
-        let mut state = self.disk.begin(Operation::Lock)?;
+        let mut state = self.disk.state();
+        let creates = state.cached.find(name).is_err();
+        state.begin(Operation::Lock { creates })?;
         let inode = state.cached.find(name).unwrap_or_else(|_| state.create(name));
         if !state.locked.insert(inode) {
             return Ok(None);

@@ -79,6 +79,7 @@ impl Recovery {
         }
         report.was_unclean = true;
         self.mend(&newest, &tail, &mut report)?;
+        manifest.prove()?;
         if self.layout.is_manifest_damaged {
             // Before a segment is made: what a cut leaves of that is only told from damage by two whole slots.
             manifest.write(Manifest {
@@ -148,6 +149,10 @@ impl Recovery {
         }
         let (proven, end) = (tail.proven, tail.position.offset);
         file.set_len(end).map_err(Error::io("truncate", &path))?;
+        if !newest.is_named {
+            // Its header may be in the page cache only, too.
+            copy(&*file, 0, &*file, 0, SEGMENT_HEADER_LEN as u64).map_err(Error::io("rewrite", &path))?;
+        }
         if proven < end {
             copy(&*file, proven, &*file, proven, end - proven).map_err(Error::io("rewrite", &path))?;
             report.rewritten = Some((proven, end));

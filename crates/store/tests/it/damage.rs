@@ -17,7 +17,11 @@ use crate::history::{Answers, Draft, History, Image, Step, directory, frame_ends
 const READER_STEP: usize = 5;
 
 fn batch(from: usize, count: usize, durability: Durability) -> Step {
-    Step::Batch((from..from + count).map(|number| Draft::rich(number, 20 + number)).collect(), true, durability)
+    Step::Batch(
+        (from..from + count).map(|number| Draft::rich(number, 20 + number)).collect(),
+        true,
+        durability,
+    )
 }
 
 /// A small store: three segments, the newest with a checkpoint in its middle, and a group of two batches at its
@@ -136,7 +140,10 @@ impl Outcomes {
                 Err(error) => assert_names(&error, file, context),
             }
             let must_be_unchanged = is_refused || is_read_only;
-            assert!(!must_be_unchanged || is_unchanged(&directory, damaged), "{context}: something was changed");
+            assert!(
+                !must_be_unchanged || is_unchanged(&directory, damaged),
+                "{context}: something was changed"
+            );
         }
         let report = verify_on(directory(damaged), &mut |_| {}).unwrap();
         self.check_verified(&report, file, context);
@@ -337,7 +344,12 @@ fn a_hole_is_damage_where_a_later_frame_proves_it_and_a_torn_end_elsewhere() {
                 for to in &places[index + 1..] {
                     let mut holed = image.clone();
                     holed.get_mut(&name).unwrap()[*from..*to].fill(0);
-                    outcomes.check_opens(&holed, &name, true, &format!("a hole in {name} from {from} to {to}"));
+                    outcomes.check_opens(
+                        &holed,
+                        &name,
+                        true,
+                        &format!("a hole in {name} from {from} to {to}"),
+                    );
                 }
             }
         }
@@ -393,7 +405,9 @@ fn segments_are_known_by_their_headers_not_by_their_names() {
         for name in &names {
             let mut foreign = image.clone();
             foreign.insert(name.clone(), other[name].clone());
-            refused(&foreign, name, &format!("another store's {name}"), |text| text.contains("of another log"));
+            refused(&foreign, name, &format!("another store's {name}"), |text| {
+                text.contains("of another log")
+            });
             for second in ["000004.seg", "000005.seg", "000099.seg", "000001-1.seg", "000002-7.seg"] {
                 let mut copied = image.clone();
                 copied.insert(second.to_owned(), image[name].clone());
@@ -461,7 +475,10 @@ fn an_older_checkpoint_of_the_same_store_is_as_good() {
                 let store = store.unwrap_or_else(|error| panic!("{context}: {error}"));
                 expected.check(&store, &context);
                 let rejected = &store.report().rejected;
-                assert!(rejected.iter().all(|rejected| rejected.file != "CHECKPOINT"), "{context}: {rejected:?}");
+                assert!(
+                    rejected.iter().all(|rejected| rejected.file != "CHECKPOINT"),
+                    "{context}: {rejected:?}"
+                );
             }
         }
     }

@@ -39,6 +39,8 @@ struct Watch {
     segment_sync_count: AtomicU64,
     /// Which sync fails, counted from 1; and only that one.
     failing: AtomicU64,
+    /// The file whose sync failed, empty for the directory.
+    failed: Mutex<Option<String>>,
     /// The last event of which a sync made sure.
     durable: AtomicU64,
     /// How many threads append, and how many appends of one event they have begun.
@@ -88,6 +90,7 @@ impl Watched {
             self.wait_for_everybody();
         }
         if self.watch.failing.load(Ordering::SeqCst) == number {
+            *self.watch.failed.lock().unwrap() = Some(name.to_owned());
             return Err(io::Error::other("no such luck"));
         }
         sync()?;
@@ -95,13 +98,19 @@ impl Watched {
         Ok(())
     }
 
-    /// A sync takes its time: every thread that appends comes meanwhile with an event that is not durable yet.
+    /// A sync takes its time: every thread that appends comes meanwhile with an event that is not durable yet,
+    /// unless it waits for what the sync is part of, as in a rotation.
     fn wait_for_everybody(&self) {
+        if self.watch.thread_count.load(Ordering::SeqCst) == 0 {
+            return;
+        }
         let is_missed = |watch: &Watch| {
-            let pending = watch.begun_count.load(Ordering::SeqCst) - watch.durable.load(Ordering::SeqCst);
-            pending < watch.thread_count.load(Ordering::SeqCst)
+            let settled = watch.durable.load(Ordering::SeqCst) + watch.thread_count.load(Ordering::SeqCst);
+            watch.begun_count.load(Ordering::SeqCst) < settled
         };
-        while is_missed(&self.watch) {
+        let mut patience = 5_000;
+        while is_missed(&self.watch) && patience > 0 {
+            patience -= 1;
             thread::yield_now();
         }
     }
@@ -236,8 +245,7 @@ fn append_at_once(store: &Store, watch: &Watch, count: u64) -> Vec<(Vec<(u64, Re
         (receipts, error)
     };
     thread::scope(|scope| {
-        let threads: Vec<_> =
-            (0..THREADS).map(|thread| scope.spawn(move || append_all(thread))).collect();
+        let threads: Vec<_> = (0..THREADS).map(|thread| scope.spawn(move || append_all(thread))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     })
 }
@@ -303,11 +311,16 @@ fn check_stopped(store: &Store, error: &Error, acknowledged: Sequence) {
 /// What the disk is left with, killed or without power, holds what was acknowledged and goes on from there.
 fn check_recovers(disk: &SimulatedDirectory, acknowledged: u64, appended: u64, context: &str) {
     let mut images = vec![disk.kill()];
-    images.extend(CrashProfile::ALL.into_iter().flat_map(|profile| [disk.crash(profile, 1), disk.crash(profile, 7)]));
+    images.extend(
+        CrashProfile::ALL.into_iter().flat_map(|profile| [disk.crash(profile, 1), disk.crash(profile, 7)]),
+    );
     for image in images {
         let store = options(9).open_on(image.clone()).unwrap_or_else(|error| panic!("{context}: {error}"));
         let last = store.last_sequence().0;
-        assert!(acknowledged <= last && last <= appended, "{context}: {acknowledged} <= {last} <= {appended}");
+        assert!(
+            acknowledged <= last && last <= appended,
+            "{context}: {acknowledged} <= {last} <= {appended}"
+        );
         assert_eq!(store.all().map(Result::unwrap).count() as u64, last);
         let next = append(&store, &[Draft::plain(0, 10)], None, Durability::Durable).unwrap();
         assert_eq!(next[0].sequence.0, last + 1);
@@ -339,8 +352,140 @@ fn a_failed_sync_stops_all_sixteen_threads() {
         for (_, error) in &outcomes {
             check_stopped(&store, error.as_ref().expect("the writer stopped"), acknowledged);
         }
-        assert!(matches!(store.clone().close(), Err(Error::Stopped { durable: last, .. }) if last == store.last_sequence()));
+        assert!(
+            matches!(store.clone().close(), Err(Error::Stopped { durable: last, .. }) if last == store.last_sequence())
+        );
         drop(store);
-        check_recovers(&disk, acknowledged.0, acknowledged.0 + 2 * THREADS, &format!("sync {failing} failed"));
+        check_recovers(
+            &disk,
+            acknowledged.0,
+            acknowledged.0 + 2 * THREADS,
+            &format!("sync {failing} failed"),
+        );
     }
+}
+
+/// What one caller does, each a step that may fail.
+#[derive(Debug, Clone, Copy)]
+enum Deed {
+    Append(Durability, usize),
+    Name,
+    Sync,
+    Pump,
+    Checkpoint,
+    Close,
+}
+
+const DEEDS: [Deed; 15] = [
+    Deed::Append(Durability::Durable, 100),
+    Deed::Name,
+    Deed::Append(Durability::Queued, 100),
+    Deed::Append(Durability::Written, 100),
+    Deed::Sync,
+    Deed::Append(Durability::Durable, 3500),
+    Deed::Append(Durability::Durable, 1500),
+    Deed::Checkpoint,
+    Deed::Append(Durability::Durable, 3500),
+    Deed::Pump,
+    Deed::Append(Durability::Written, 3500),
+    Deed::Append(Durability::Durable, 3500),
+    Deed::Name,
+    Deed::Append(Durability::Durable, 100),
+    Deed::Close,
+];
+
+/// What was appended and how much of it is promised.
+#[derive(Debug, Default)]
+struct Promised {
+    appended: u64,
+    durable: u64,
+    name_count: u64,
+}
+
+fn do_deed(store: &Store, deed: Deed, promised: &mut Promised) -> Result<(), Error> {
+    match deed {
+        Deed::Append(durability, len) => {
+            let receipt = append(store, &[Draft::plain(0, len)], None, durability)?[0];
+            promised.appended += 1;
+            assert_eq!(
+                receipt.sequence.0, promised.appended,
+                "what failed and was not stopped took no sequence"
+            );
+            if durability == Durability::Durable {
+                promised.durable = promised.appended;
+            }
+        }
+        Deed::Name => {
+            promised.name_count += 1;
+            store.kind(&format!("name {}", promised.name_count))?;
+        }
+        Deed::Sync => promised.durable = store.sync()?.0,
+        Deed::Pump => store.pump()?,
+        Deed::Checkpoint => {
+            store.checkpoint()?;
+            promised.durable = promised.appended;
+        }
+        Deed::Close => {
+            store.clone().close()?;
+            promised.durable = promised.appended;
+        }
+    }
+    Ok(())
+}
+
+/// Does all deeds on a store of three events that was closed cleanly, while one sync fails. Returns whether it came
+/// to that.
+fn fail_sync(failing: u64) -> bool {
+    let disk = SimulatedDirectory::new();
+    let store = options(1).create(true).open_on(disk.clone()).unwrap();
+    append(&store, &[0, 1, 2].map(|number| Draft::rich(number, 10)), None, Durability::Durable).unwrap();
+    store.close().unwrap();
+    let watched = Watched::new(&disk);
+    watched.watch.durable.store(3, Ordering::SeqCst);
+    let store = options(2).open_on(watched.clone()).unwrap();
+    let before = watched.watch.sync_count.load(Ordering::SeqCst);
+    watched.watch.failing.store(before + failing, Ordering::SeqCst);
+    watched.look_at(&store);
+    let mut promised = Promised { appended: 3, durable: 3, name_count: 0 };
+    let mut stopped = false;
+    for deed in DEEDS {
+        let outcome = do_deed(&store, deed, &mut promised);
+        let context = format!("sync {failing}, {deed:?}: {outcome:?}");
+        let may_be_done = matches!(deed, Deed::Pump) || !stopped;
+        assert!(outcome.is_err() || may_be_done, "{context}: after the writer stopped");
+        assert!(promised.durable <= watched.watch.durable.load(Ordering::SeqCst), "{context}: too early");
+        match outcome {
+            Ok(()) => {}
+            Err(Error::Environment { .. }) if !stopped => {
+                let failed = watched.watch.failed.lock().unwrap().clone();
+                assert!(is_derived(deed, &failed.unwrap_or_default()), "{context}");
+            }
+            Err(error) => {
+                check_stopped(&store, &error, Sequence(promised.durable));
+                stopped = true;
+            }
+        }
+    }
+    watched.look_away();
+    let context = format!("sync {failing} of {:?}", watched.watch.failed.lock().unwrap());
+    drop(store);
+    check_recovers(&disk, promised.durable, promised.appended + 1, &context);
+    watched.watch.sync_count.load(Ordering::SeqCst) >= before + failing
+}
+
+/// Whether the writer may go on when the sync of `failed` failed (the directory's has no name): what it was for is
+/// only derived, or the last thing that a writer does.
+fn is_derived(deed: Deed, failed: &str) -> bool {
+    match deed {
+        Deed::Checkpoint => ["CHECKPOINT.tmp", ""].contains(&failed),
+        Deed::Pump => failed.ends_with(".seg"),
+        Deed::Close => failed == "MANIFEST",
+        _ => false,
+    }
+}
+
+#[test]
+fn whichever_sync_fails_no_success_is_told_and_nothing_acknowledged_is_lost() {
+    let failed = (1..).take_while(|failing| fail_sync(*failing)).count();
+    assert!(failed > 30, "only {failed} syncs");
 }

@@ -11,3 +11,5 @@ mod groups;
 mod history;
 mod opening;
 mod power_loss;
+mod reading;
+mod unlucky;

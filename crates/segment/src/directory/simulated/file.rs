@@ -4,11 +4,7 @@
 
 use std::{fmt, io, sync::Arc};
 
-use super::{
-    Disk,
-    image::Inode,
-    state::{Operation, State},
-};
+use super::{Disk, image::Inode, operation::Operation, state::State};
 use crate::{
     directory::{Access, File},
     map::Region,
@@ -43,25 +39,31 @@ impl File for SimulatedFile {
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        Ok(self.disk.begin(Operation::Read)?.cached.content(self.inode).read(buffer, offset))
+        let state = self.disk.begin(Operation::Read)?;
+        let count = state.cached.content(self.inode).read(buffer, offset);
+        state.misread(buffer.split_at_mut(count).0);
+        Ok(count)
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        self.begin_change(Operation::Write)?.write(self.inode, offset, bytes)
+        let operation = Operation::Write { inode: self.inode, offset, len: bytes.len() };
+        self.begin_change(operation)?.write(self.inode, offset, bytes)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.begin_change(Operation::SetLen)?.set_len(self.inode, len);
-        Ok(())
+        self.begin_change(Operation::SetLen { inode: self.inode, len })?.set_len(self.inode, len)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.disk.begin(Operation::SyncData)?.sync_data(self.inode);
+        self.disk.begin(Operation::SyncData(self.inode))?.sync_data(self.inode);
         Ok(())
     }
 
     fn map(&self, len: u64) -> io::Result<Region> {
-        self.disk.begin(Operation::Map)?.cached.content(self.inode).head(len).map(Region::from)
+        let state = self.disk.begin(Operation::Map)?;
+        let mut bytes = state.cached.content(self.inode).head(len)?;
+        state.misread(&mut bytes);
+        Ok(Region::from(bytes))
     }
 }
 

@@ -86,6 +86,11 @@ impl Image {
         self.contents.get(&inode).expect("an inode has a content from its first name on")
     }
 
+    /// The file's length; 0 where nothing of it is there.
+    pub(super) fn len(&self, inode: Inode) -> u64 {
+        self.contents.get(&inode).map_or(0, |content| content.len())
+    }
+
     /// Whether the file has these bytes at `offset`.
     pub(super) fn holds(&self, inode: Inode, offset: u64, bytes: &[u8]) -> bool {
         let mut there = vec![0; bytes.len()];

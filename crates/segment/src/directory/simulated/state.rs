@@ -1,45 +1,18 @@
 //! The state of a simulated disk, and the one place that every operation passes.
 //!
-//! Invariant: what can be read is what is durable with all pending units applied, in the order of issue.
-//! Only a sync moves units from pending to durable, and only its own file's or, for the directory's, names.
+//! Invariant: what can be read is what is durable with all pending units applied, in the order of issue,
+//! and with those that failing syncs lost where they were. Only a sync takes units from pending, and only
+//! its own file's or, for the directory's, names; they are durable then, or lost where it failed.
 
 use std::{collections::BTreeSet, io, mem, sync::Arc};
 
 use super::{
     content::{Content, PAGE_LEN, pieces},
+    errno::Errno,
+    fault::{Fault, Faults, ReadFault, flip},
     image::{Image, Inode, Unit},
+    operation::Operation,
 };
-
-/// What is asked of the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operation {
-    Open,
-    Create,
-    Rename,
-    Remove,
-    List,
-    Sync,
-    Lock,
-    IsLocked,
-    Len,
-    Read,
-    Write,
-    SetLen,
-    SyncData,
-    Map,
-}
-
-impl Operation {
-    /// Whether it changes the disk, or what of it is durable, and so is one to stop before.
-    fn changes(self) -> bool {
-        match self {
-            Self::Create | Self::Rename | Self::Remove | Self::Sync => true,
-            Self::Write | Self::SetLen | Self::SyncData => true,
-            Self::Open | Self::List | Self::Lock | Self::IsLocked => false,
-            Self::Len | Self::Read | Self::Map => false,
-        }
-    }
-}
 
 #[derive(Default)]
 pub(super) struct State {
@@ -47,10 +20,17 @@ pub(super) struct State {
     pub(super) durable: Image,
     /// What is read: the page cache.
     pub(super) cached: Image,
-    /// What leads from durable to cached, in the order of issue.
+    /// What a sync or a crash may make durable, in the order of issue.
     pub(super) pending: Vec<Unit>,
     pub(super) locked: BTreeSet<Inode>,
     pub(super) operation_count: u64,
+    pub(super) read_count: u64,
+    pub(super) faults: Faults,
+    /// How many bytes all files may have together, if there is a bound.
+    pub(super) capacity: Option<u64>,
+    /// What the operation under way does other than asked; [`State::begin`] says it of each anew.
+    fault: Option<Fault>,
+    read_fault: Option<ReadFault>,
     pub(super) stop_before: Option<u64>,
     pub(super) is_stopped: bool,
     inode_next: u64,
@@ -64,14 +44,43 @@ impl State {
         if self.is_stopped {
             return Err(io::Error::other("simulated power loss"));
         }
+        self.fault = self.faults.of_change(operation, self.is_growing(operation), self.operation_count);
+        self.read_fault = self.faults.of_read(operation, self.read_count);
         self.operation_count += u64::from(changes);
-        Ok(())
+        self.read_count += u64::from(operation.reads());
+        match (self.fault, self.read_fault) {
+            (Some(Fault::Fail(errno)), _) | (_, Some(ReadFault::Fail(errno))) => {
+                if let Operation::SyncData(inode) = operation {
+                    self.lose(inode);
+                }
+                Err(errno.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it takes space that was not taken.
+    fn is_growing(&self, operation: Operation) -> bool {
+        match operation {
+            Operation::Create | Operation::Lock { creates: true } => true,
+            Operation::Write { inode, offset, len } => {
+                len > 0 && offset.saturating_add(len as u64) > self.cached.content(inode).len()
+            }
+            Operation::SetLen { inode, len } => len > self.cached.content(inode).len(),
+            _ => false,
+        }
     }
 
     /// The disk after a power loss that just `units` of the pending ones outlived.
     pub(super) fn after_power_loss(&self, units: &[Unit]) -> Self {
         let durable = self.durable.after(units);
-        Self { cached: durable.clone(), durable, inode_next: self.inode_next, ..Self::default() }
+        Self {
+            cached: durable.clone(),
+            durable,
+            capacity: self.capacity,
+            inode_next: self.inode_next,
+            ..Self::default()
+        }
     }
 
     /// The disk after the process died and the system did not.
@@ -80,6 +89,7 @@ impl State {
             durable: self.durable.clone(),
             cached: self.cached.clone(),
             pending: self.pending.clone(),
+            capacity: self.capacity,
             inode_next: self.inode_next,
             ..Self::default()
         }
@@ -108,21 +118,49 @@ impl State {
     }
 
     /// Writes the pages first and the length last: a length ahead of its data is for the profiles to make.
+    /// What was written and lost goes on its way again, bytes and length alike.
     pub(super) fn write(&mut self, inode: Inode, offset: u64, bytes: &[u8]) -> io::Result<usize> {
-        let end = offset.checked_add(bytes.len() as u64).ok_or(io::ErrorKind::FileTooLarge)?;
+        offset.checked_add(bytes.len() as u64).ok_or(io::ErrorKind::FileTooLarge)?;
+        let bytes = self.taken(inode, offset, bytes)?;
+        let end = offset + bytes.len() as u64;
         for (offset, piece) in pieces(offset, bytes, PAGE_LEN) {
             if !self.holds(inode, offset, piece) {
                 self.issue(Unit::Write { inode, offset, bytes: piece.into() });
             }
         }
-        if !bytes.is_empty() && end > self.cached.content(inode).len() {
+        let is_short = || end > self.cached.content(inode).len() || end > self.arriving_len(inode);
+        if !bytes.is_empty() && is_short() {
             self.issue(Unit::Grow { inode, len: end });
         }
         Ok(bytes.len())
     }
 
+    /// The part of a write's bytes that the disk takes: all, but for a fault and for what there is no room
+    /// for.
+    fn taken<'b>(&self, inode: Inode, offset: u64, bytes: &'b [u8]) -> io::Result<&'b [u8]> {
+        let asked = match self.fault {
+            Some(Fault::ShortWrite(len)) => len.min(bytes.len()),
+            _ => bytes.len(),
+        };
+        let len_max = self.cached.content(inode).len().saturating_add(self.room());
+        let fitting = usize::try_from(len_max.saturating_sub(offset)).unwrap_or(usize::MAX);
+        if fitting == 0 && asked > 0 {
+            return Err(Errno::NoSpace.into());
+        }
+        Ok(bytes.split_at(asked.min(fitting)).0)
+    }
+
+    /// How many bytes more all files may have together.
+    fn room(&self) -> u64 {
+        self.capacity.map_or(u64::MAX, |capacity| {
+            let used = self.cached.files().map(|(_, content)| content.len());
+            capacity.saturating_sub(used.fold(0, u64::saturating_add))
+        })
+    }
+
     /// Whether the disk holds these very bytes there already, and nothing else is under way to them: writing
     /// them again then endangers nothing, as every mix of what is there and what is written is the same.
+    /// What is read may be other than what the disk holds, after a failing sync, and is then written anew.
     fn holds(&self, inode: Inode, offset: u64, bytes: &[u8]) -> bool {
         let end = offset + bytes.len() as u64;
         let touches = |unit: &Unit| match unit {
@@ -132,29 +170,66 @@ impl State {
             Unit::SetLen { inode: cut, len } => *cut == inode && *len < end,
             _ => false,
         };
-        !self.pending.iter().any(touches) && self.durable.holds(inode, offset, bytes)
+        !self.pending.iter().any(touches)
+            && self.durable.holds(inode, offset, bytes)
+            && self.cached.holds(inode, offset, bytes)
     }
 
-    pub(super) fn set_len(&mut self, inode: Inode, len: u64) {
-        if len != self.cached.content(inode).len() {
+    /// The length of the file once all that is pending has arrived: the one that is read, but for what
+    /// failing syncs lost.
+    fn arriving_len(&self, inode: Inode) -> u64 {
+        self.pending.iter().filter(|unit| unit.content_of() == Some(inode)).fold(
+            self.durable.len(inode),
+            |before, unit| match unit {
+                Unit::Grow { len, .. } => before.max(*len),
+                Unit::SetLen { len, .. } => *len,
+                _ => before,
+            },
+        )
+    }
+
+    pub(super) fn set_len(&mut self, inode: Inode, len: u64) -> io::Result<()> {
+        let cached_len = self.cached.content(inode).len();
+        if len.saturating_sub(cached_len) > self.room() {
+            return Err(Errno::NoSpace.into());
+        }
+        if len != cached_len || len != self.arriving_len(inode) {
             self.issue(Unit::SetLen { inode, len });
+        }
+        Ok(())
+    }
+
+    /// Makes the bytes and the length of `inode` durable, on a disk that does not lie.
+    pub(super) fn sync_data(&mut self, inode: Inode) {
+        if self.fault != Some(Fault::LoseSync) {
+            self.settle(|unit| unit.content_of() == Some(inode));
         }
     }
 
-    /// Makes the bytes and the length of `inode` durable.
-    pub(super) fn sync_data(&mut self, inode: Inode) {
-        self.settle(|unit| unit.content_of() == Some(inode));
+    /// Makes all names durable, on a disk that does not lie.
+    pub(super) fn sync_names(&mut self) {
+        if self.fault != Some(Fault::LoseSync) {
+            self.settle(|unit| unit.content_of().is_none());
+        }
     }
 
-    /// Makes all names durable.
-    pub(super) fn sync_names(&mut self) {
-        self.settle(|unit| unit.content_of().is_none());
+    /// What a failing sync leaves: the bytes and lengths can be read, and nothing will write them back. So
+    /// it is on XFS, and on ext4 for most pages: they are marked clean although they did not arrive.
+    fn lose(&mut self, inode: Inode) {
+        self.pending.retain(|unit| unit.content_of() != Some(inode));
+    }
+
+    /// Flips the bit, if the operation under way is one that reads it wrong.
+    pub(super) fn misread(&self, bytes: &mut [u8]) {
+        if let Some(ReadFault::FlipBit { bit }) = self.read_fault {
+            flip(bytes, bit);
+        }
     }
 
     /// Puts a file there as if it had always been: see `SimulatedDirectory::write_file`.
     pub(super) fn place(&mut self, name: &str, bytes: &[u8]) {
         let inode = self.cached.find(name).unwrap_or_else(|_| self.create(name));
-        self.sync_names();
+        self.settle(|unit| unit.content_of().is_none());
         self.pending.retain(|unit| unit.content_of() != Some(inode));
         let content = Arc::new(Content::new(bytes));
         self.durable.replace(inode, Arc::clone(&content));
@@ -174,6 +249,152 @@ impl State {
             } else {
                 self.pending.push(unit);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::directory::{Access, CrashProfile, Directory, File, SimulatedDirectory, Span};
+
+    /// A disk with the durable file `a`, open.
+    fn with(bytes: &str) -> (SimulatedDirectory, Arc<dyn File>) {
+        let disk = SimulatedDirectory::new();
+        disk.write_file("a", bytes);
+        let file = disk.open("a", Access::Write).unwrap();
+        (disk, file)
+    }
+
+    /// Syncs `file`, which fails.
+    fn fail_sync(disk: &SimulatedDirectory, file: &dyn File, errno: Errno) {
+        disk.inject(disk.operation_count(), Fault::Fail(errno), Span::Once);
+        file.sync_data().unwrap_err();
+    }
+
+    /// The file `a` after a power loss that all outlived that could.
+    fn at_best(disk: &SimulatedDirectory) -> Vec<u8> {
+        disk.crash(CrashProfile::StrictPosix, 1).file("a").unwrap()
+    }
+
+    #[test]
+    fn a_failing_sync_leaves_bytes_that_are_read_until_the_power_goes_and_that_no_later_sync_keeps() {
+        for errno in Errno::ALL {
+            let (disk, file) = with("0123456789");
+            file.write_all_at(b"xyz", 8).unwrap();
+            fail_sync(&disk, &*file, errno);
+            assert_eq!(disk.pending_count(), 0);
+            file.sync_data().unwrap();
+            assert_eq!(file.read_all(20).unwrap(), b"01234567xyz");
+            let killed = disk.kill();
+            let reopened = killed.open("a", Access::Write).unwrap();
+            assert_eq!(reopened.read_all(20).unwrap(), b"01234567xyz");
+            reopened.sync_data().unwrap();
+            for disk in [&disk, &killed] {
+                assert_eq!(at_best(disk), b"0123456789");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_written_again_after_a_failing_sync_can_become_durable() {
+        let (disk, file) = with("0123456789");
+        file.write_all_at(b"xyz", 8).unwrap();
+        fail_sync(&disk, &*file, Errno::Io);
+        file.write_all_at(b"xyz", 8).unwrap();
+        assert_eq!(disk.pending_count(), 2);
+        assert_eq!(disk.crash(CrashProfile::StrictPosix, 0).file("a").unwrap(), b"0123456789");
+        file.sync_data().unwrap();
+        assert_eq!(disk.crash(CrashProfile::StrictPosix, 0).file("a").unwrap(), b"01234567xyz");
+        file.write_all_at(b"xyz", 8).unwrap();
+        assert_eq!(disk.pending_count(), 0);
+    }
+
+    #[test]
+    fn what_is_written_behind_lost_bytes_does_not_bring_them_back() {
+        let (disk, file) = with("01");
+        file.write_all_at(b"lost", 2).unwrap();
+        fail_sync(&disk, &*file, Errno::NoSpace);
+        file.write_all_at(b"kept", 6).unwrap();
+        file.sync_data().unwrap();
+        assert_eq!(file.read_all(20).unwrap(), b"01lostkept");
+        assert_eq!(at_best(&disk), b"01\0\0\0\0kept");
+    }
+
+    #[test]
+    fn the_old_bytes_written_over_lost_ones_are_read_again() {
+        let (disk, file) = with("0123456789");
+        file.write_all_at(b"xyz", 0).unwrap();
+        fail_sync(&disk, &*file, Errno::Io);
+        file.write_all_at(b"012", 0).unwrap();
+        assert_eq!(file.read_all(20).unwrap(), b"0123456789");
+    }
+
+    #[test]
+    fn a_length_is_lost_with_a_failing_sync_and_had_when_it_is_set_again() {
+        for len in [4, 14] {
+            let (disk, file) = with("0123456789");
+            file.set_len(len).unwrap();
+            fail_sync(&disk, &*file, Errno::Io);
+            assert_eq!(file.len().unwrap(), len);
+            file.sync_data().unwrap();
+            assert_eq!(at_best(&disk), b"0123456789");
+            file.set_len(len).unwrap();
+            file.sync_data().unwrap();
+            assert_eq!(at_best(&disk).len() as u64, len);
+        }
+    }
+
+    #[test]
+    fn a_failing_sync_loses_nothing_but_what_was_pending_of_its_own_file() {
+        let (disk, file) = with("0123456789");
+        file.write_all_at(b"abc", 0).unwrap();
+        file.sync_data().unwrap();
+        let other = disk.create("other").unwrap();
+        other.write_all_at(b"bytes", 0).unwrap();
+        file.write_all_at(b"xyz", 0).unwrap();
+        fail_sync(&disk, &*file, Errno::Io);
+        assert_eq!(at_best(&disk), b"abc3456789");
+        assert_eq!(disk.crash(CrashProfile::StrictPosix, 1).file("other").unwrap(), b"bytes");
+    }
+
+    #[test]
+    fn a_failing_sync_of_the_directory_leaves_the_names_pending() {
+        let (disk, _) = with("0123456789");
+        disk.rename("a", "b").unwrap();
+        disk.create("new").unwrap();
+        disk.inject(2, Fault::Fail(Errno::Io), Span::Once);
+        disk.sync().unwrap_err();
+        assert_eq!(disk.names(), ["b", "new"]);
+        assert_eq!(disk.crash(CrashProfile::StrictPosix, 0).names(), ["a"]);
+        assert_eq!(disk.crash(CrashProfile::StrictPosix, 1).names(), ["b", "new"]);
+        disk.sync().unwrap();
+        assert_eq!(disk.crash(CrashProfile::StrictPosix, 0).names(), ["b", "new"]);
+    }
+
+    #[test]
+    fn a_disk_takes_what_fits_and_then_no_more() {
+        let (disk, file) = with("0123456789");
+        disk.set_capacity(14);
+        let is_full = |error: io::Error| error.kind() == io::ErrorKind::StorageFull;
+        assert!(is_full(file.set_len(15).unwrap_err()));
+        assert!(is_full(file.write_at(b"x", 14).unwrap_err()));
+        assert_eq!(file.write_at(b"89abcdef", 8).unwrap(), 6);
+        assert!(is_full(file.write_all_at(b"ef", 14).unwrap_err()));
+        assert_eq!(disk.file("a").unwrap(), b"0123456789abcd");
+
+        for disk in [disk.kill(), disk.crash(CrashProfile::StrictPosix, 1)] {
+            let file = disk.open("a", Access::Write).unwrap();
+            assert!(is_full(file.write_at(b"e", 14).unwrap_err()));
+            file.write_all_at(b"xy", 12).unwrap();
+            file.sync_data().unwrap();
+            let other = disk.create("other").unwrap();
+            assert!(is_full(other.write_at(b"x", 0).unwrap_err()));
+            file.set_len(13).unwrap();
+            assert_eq!(other.write_at(b"xyz", 0).unwrap(), 1);
+            disk.remove("a").unwrap();
+            other.set_len(14).unwrap();
+            assert_eq!(other.write_at(b"", 14).unwrap(), 0);
         }
     }
 }
