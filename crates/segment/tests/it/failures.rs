@@ -10,7 +10,8 @@ use crate::{
 };
 
 /// Opens what is left, checks it, appends and opens once more.
-fn reopen(directory: Arc<dyn Directory>, sent: &Sent, row: &str) {
+fn reopen(disk: SimulatedDirectory, sent: &Sent, row: &str) {
+    let directory: Arc<dyn Directory> = Arc::new(disk);
     let opened = open(&directory).unwrap_or_else(|error| panic!("{row}: {error}"));
     sent.check(&opened.bodies, row);
     let mut after =
@@ -43,10 +44,10 @@ fn any_operation_that_fails_stops_the_log_and_nothing_synced_is_lost() {
             }
             for profile in CrashProfile::ALL {
                 for seed in 0..4 {
-                    reopen(Arc::new(disk.crash(profile, seed)), &sent, &format!("{row}, {profile:?} {seed}"));
+                    reopen(disk.crash(profile, seed), &sent, &format!("{row}, {profile:?} {seed}"));
                 }
             }
-            reopen(Arc::new(disk.kill()), &sent, &row);
+            reopen(disk.kill(), &sent, &row);
         }
         assert!(stopped > 50, "{kind:?}: {stopped}");
     }
@@ -87,7 +88,7 @@ fn power_loss_before_any_operation_leaves_whole_batches_and_all_that_was_synced(
         for profile in CrashProfile::ALL {
             for seed in 0..6 {
                 let row = format!("{profile:?} seed {seed} before operation {stop}");
-                reopen(Arc::new(disk.crash(profile, seed)), &sent, &row);
+                reopen(disk.crash(profile, seed), &sent, &row);
             }
         }
     }

@@ -87,6 +87,8 @@ impl Watched {
         let reached = if is_segment { self.last_sequence_in(name) } else { 0 };
         if is_segment {
             self.watch.segment_sync_count.fetch_add(1, Ordering::SeqCst);
+        }
+        if reached > self.watch.durable.load(Ordering::SeqCst) {
             self.wait_for_everybody();
         }
         if self.watch.failing.load(Ordering::SeqCst) == number {
@@ -98,19 +100,14 @@ impl Watched {
         Ok(())
     }
 
-    /// A sync takes its time: every thread that appends comes meanwhile with an event that is not durable yet,
-    /// unless it waits for what the sync is part of, as in a rotation.
+    /// A sync of events takes its time: every thread that appends comes meanwhile with one that is not durable yet.
     fn wait_for_everybody(&self) {
-        if self.watch.thread_count.load(Ordering::SeqCst) == 0 {
-            return;
-        }
         let is_missed = |watch: &Watch| {
-            let settled = watch.durable.load(Ordering::SeqCst) + watch.thread_count.load(Ordering::SeqCst);
-            watch.begun_count.load(Ordering::SeqCst) < settled
+            let threads = watch.thread_count.load(Ordering::SeqCst);
+            let settled = watch.durable.load(Ordering::SeqCst) + threads;
+            threads > 0 && watch.begun_count.load(Ordering::SeqCst) < settled
         };
-        let mut patience = 5_000;
-        while is_missed(&self.watch) && patience > 0 {
-            patience -= 1;
+        while is_missed(&self.watch) {
             thread::yield_now();
         }
     }
