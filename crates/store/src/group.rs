@@ -17,7 +17,7 @@ use crate::{
     append::log,
     part::{Frames, Part},
     store::{Shared, lock},
-    turn::Turn,
+    turn::{Landing, Turn},
 };
 
 impl Shared {
@@ -29,13 +29,19 @@ impl Shared {
         bytes: u64,
         durability: Durability,
     ) -> Result<MutexGuard<'t, Turn>, Error> {
-        let is_settled = |turn: &Turn| match durability {
-            Durability::Durable => turn.durable.bytes >= bytes,
-            Durability::Written => turn.written.bytes >= bytes,
+        let is_in = |written: u64, durable: u64| match durability {
+            Durability::Durable => durable >= bytes,
+            Durability::Written => written >= bytes,
             Durability::Queued => true,
         };
-        while !is_settled(&turn) {
+        while !is_in(turn.written.bytes, turn.durable.bytes) {
             self.check_writing(&turn)?;
+            if turn.is_led && is_in(turn.landing.written, turn.landing.durable) {
+                // Somebody came first and took these bytes along: it is that flight to wait for, and not the next.
+                let landed = self.landed(turn.group - 1);
+                turn = landed.wait(turn).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
             turn.wants_sync |= durability == Durability::Durable;
             if !turn.is_led {
                 turn = self.lead(turn)?;
@@ -86,7 +92,8 @@ impl Shared {
         let reach = turn.appended;
         let kind_count = self.kinds.read().unwrap_or_else(PoisonError::into_inner).count();
         let place = turn.place(turn.log.as_ref().ok_or(Error::Closed)?, kind_count);
-        let Some(flight) = log(&mut turn)?.depart(sync)? else {
+        let failed = turn.failed();
+        let Some(flight) = log(&mut turn)?.depart(sync).map_err(failed)? else {
             turn.written = reach;
             if sync {
                 turn.durable = reach;
@@ -97,6 +104,8 @@ impl Shared {
         turn.group += 1;
         turn.waiting = 0;
         turn.is_led = true;
+        let durable = if sync { reach.bytes } else { turn.durable.bytes };
+        turn.landing = Landing { written: reach.bytes, durable };
         drop(turn);
         let outcome = flight.fly();
         let mut turn = lock(&writer.turn);

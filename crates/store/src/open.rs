@@ -25,7 +25,7 @@ use crate::{
     kinds::Kinds,
     part::{Frames, Part},
     store::Shared,
-    turn::{Landmark, Reach, Turn, Writer},
+    turn::{Landing, Landmark, Reach, Turn, Writer},
     view::View,
 };
 
@@ -408,6 +408,7 @@ fn first_turn(options: &Options, fold: &Fold, log: Log, tail_bytes: u64) -> Turn
         waiting: 0,
         wants_sync: false,
         is_led: false,
+        landing: Landing::default(),
         appended: reach,
         written: reach,
         durable: reach,

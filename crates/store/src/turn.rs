@@ -46,6 +46,8 @@ pub(crate) struct Turn {
     pub(crate) wants_sync: bool,
     /// Whether somebody is writing for the group before.
     pub(crate) is_led: bool,
+    /// What that will come to.
+    pub(crate) landing: Landing,
     pub(crate) appended: Reach,
     pub(crate) written: Reach,
     pub(crate) durable: Reach,
@@ -62,6 +64,13 @@ pub(crate) struct Reach {
     pub(crate) bytes: u64,
     /// The last event.
     pub(crate) sequence: Sequence,
+}
+
+/// How many bytes of frames are written and durable once the flight that is out has landed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Landing {
+    pub(crate) written: u64,
+    pub(crate) durable: u64,
 }
 
 /// A place in the log with all that a checkpoint says of it.

@@ -27,8 +27,8 @@ fn reopen(disk: SimulatedDirectory, sent: &Sent, row: &str) {
 
 #[test]
 fn any_operation_that_fails_stops_the_log_and_nothing_synced_is_lost() {
-    for kind in [ErrorKind::Other, ErrorKind::StorageFull, ErrorKind::QuotaExceeded] {
-        let mut stopped = 0;
+    for kind in [ErrorKind::Other, ErrorKind::StorageFull] {
+        let (mut stopped, mut tolerated) = (0, 0);
         for at in 0.. {
             let row = format!("{kind:?} at operation {at}");
             let disk = SimulatedDirectory::new();
@@ -37,19 +37,20 @@ fn any_operation_that_fails_stops_the_log_and_nothing_synced_is_lost() {
             let directory: Arc<dyn Directory> = Arc::new(failing.clone());
             match work(&directory, &mut sent) {
                 Ok(()) if !failing.has_failed() => break,
-                // What is prepared ahead may find no room, and that is no failure.
-                Ok(()) => assert_ne!(kind, ErrorKind::Other, "{row}: unnoticed"),
+                Ok(()) => tolerated += 1,
                 Err(Error::Stopped { .. } | Error::Io { .. }) => stopped += 1,
                 Err(error) => panic!("{row}: {error}"),
             }
             for profile in CrashProfile::ALL {
-                for seed in 0..4 {
+                for seed in 0..3 {
                     reopen(disk.crash(profile, seed), &sent, &format!("{row}, {profile:?} {seed}"));
                 }
             }
             reopen(disk.kill(), &sent, &row);
         }
         assert!(stopped > 50, "{kind:?}: {stopped}");
+        // What is prepared ahead may find no room, and that is no failure.
+        assert_eq!(tolerated > 0, kind == ErrorKind::StorageFull, "{kind:?}: {tolerated}");
     }
 }
 

@@ -155,7 +155,7 @@ impl Outcomes {
         for bit in (range.start * 8..range.end * 8).step_by(step) {
             damaged.get_mut(file).unwrap()[bit / 8] ^= 1 << (bit % 8);
             let context = format!("bit {} of byte {} of {file}", bit % 8, bit / 8);
-            self.check_opens(&damaged, file, bit / step % READER_STEP == 0, &context);
+            self.check_opens(&damaged, file, (bit / step).is_multiple_of(READER_STEP), &context);
             damaged.get_mut(file).unwrap()[bit / 8] ^= 1 << (bit % 8);
         }
     }
@@ -399,7 +399,7 @@ fn segments_are_known_by_their_headers_not_by_their_names() {
         other.apply(&step);
     }
     other.close();
-    let other = crate::history::image(&other.directory);
+    let other = image(&other.directory);
     for (image, _) in [small(true), small(false)] {
         let names = segments(&image);
         for name in &names {
@@ -482,10 +482,6 @@ fn an_older_checkpoint_of_the_same_store_is_as_good() {
             }
         }
     }
-}
-
-fn frame_count(image: &Image) -> usize {
-    segments(image).iter().map(|name| frames(image, name).len()).sum()
 }
 
 #[test]

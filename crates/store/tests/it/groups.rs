@@ -10,9 +10,10 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
+    time::{Duration, Instant},
 };
 
 use annals::{
@@ -46,18 +47,14 @@ struct Watch {
     /// How many threads append, and how many appends of one event they have begun.
     thread_count: AtomicU64,
     begun_count: AtomicU64,
+    /// Whether somebody did not come back whose event was durable.
+    is_late: AtomicBool,
     store: OnceLock<Mutex<Option<Store>>>,
 }
 
 impl Watched {
     fn new(disk: &SimulatedDirectory) -> Self {
         Self { disk: disk.clone(), watch: Arc::default() }
-    }
-
-    fn failing(disk: &SimulatedDirectory, sync: u64) -> Self {
-        let watched = Self::new(disk);
-        watched.watch.failing.store(sync, Ordering::SeqCst);
-        watched
     }
 
     /// Looks at the store itself from now on, whenever it writes or syncs.
@@ -100,16 +97,23 @@ impl Watched {
         Ok(())
     }
 
-    /// A sync of events takes its time: every thread that appends comes meanwhile with one that is not durable yet.
+    /// A sync of events takes its time: every thread that appends comes meanwhile with one that is not durable yet,
+    /// and gets round to handing it in. One that does not come back although its event is durable is waited for,
+    /// but not for ever.
     fn wait_for_everybody(&self) {
         let is_missed = |watch: &Watch| {
             let threads = watch.thread_count.load(Ordering::SeqCst);
             let settled = watch.durable.load(Ordering::SeqCst) + threads;
             threads > 0 && watch.begun_count.load(Ordering::SeqCst) < settled
         };
-        while is_missed(&self.watch) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while is_missed(&self.watch) && !self.watch.is_late.load(Ordering::SeqCst) {
+            if Instant::now() > deadline {
+                self.watch.is_late.store(true, Ordering::SeqCst);
+            }
             thread::yield_now();
         }
+        (0..HANDING_IN).for_each(|_| thread::yield_now());
     }
 
     /// The last event that was written to the segment `name`.
@@ -214,13 +218,19 @@ impl File for WatchedFile {
 
 const THREADS: u64 = 16;
 
+/// How often a sync lets others run at least.
+const HANDING_IN: u32 = 300;
+
 fn stream_of(number: u64) -> Coordinate {
     Coordinate::new(&format!("entity:{}", number % 5), "scope").unwrap()
 }
 
+/// What one thread got: receipts with the numbers of their events, and the error that ended it.
+type Outcome = (Vec<(u64, Receipt)>, Option<Error>);
+
 /// Lets sixteen threads append `count` events each, one by one, durably; each ends at its first error. Returns
 /// what each got: receipts with the number of the event, and the error.
-fn append_at_once(store: &Store, watch: &Watch, count: u64) -> Vec<(Vec<(u64, Receipt)>, Option<Error>)> {
+fn append_at_once(store: &Store, watch: &Watch, count: u64) -> Vec<Outcome> {
     watch.thread_count.store(THREADS, Ordering::SeqCst);
     let append_all = |thread: u64| {
         let mut receipts = Vec::new();
@@ -241,10 +251,12 @@ fn append_at_once(store: &Store, watch: &Watch, count: u64) -> Vec<(Vec<(u64, Re
         watch.thread_count.fetch_sub(1, Ordering::SeqCst);
         (receipts, error)
     };
-    thread::scope(|scope| {
+    let outcomes = thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS).map(|thread| scope.spawn(move || append_all(thread))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-    })
+    });
+    assert!(!watch.is_late.load(Ordering::SeqCst), "who was done waited for others");
+    outcomes
 }
 
 /// Receipts of concurrent appends: sequences without a gap, and revisions in their order.

@@ -6,8 +6,8 @@ use std::{
 };
 
 use annals::{
-    Background, Coordinate, Digest, Durability, Error, Events, Kind, MemoryDirectory, NewEvent, Options, Query,
-    QueryItem, Revision, Sequence, Store, Tag,
+    Background, Coordinate, Digest, Durability, Error, Events, Kind, MemoryDirectory, NewEvent, Options,
+    Query, QueryItem, Revision, Sequence, Store, Tag,
 };
 use proptest::{collection::vec, option, prelude::*};
 
@@ -46,7 +46,8 @@ const ENTITIES: [&str; 4] = ["order:1", "order:10", "user:1", "ä"];
 
 fn items() -> impl Strategy<Value = Item> {
     let rarely = |strategy: BoxedStrategy<u64>| option::weighted(0.15, strategy);
-    let (kind, tag) = (prop::sample::select(vec![0x2001, 0x2002, 0xf001]), prop::sample::select(vec!["a", "blue", "vip"]));
+    let (kind, tag) =
+        (prop::sample::select(vec![0x2001, 0x2002, 0xf001]), prop::sample::select(vec!["a", "blue", "vip"]));
     let terms = (
         option::weighted(0.3, kind),
         option::weighted(0.2, prop::sample::select(vec![0x2, 0xf])),
@@ -71,8 +72,14 @@ fn reads() -> impl Strategy<Value = Read> {
     let number = || option::weighted(0.4, prop_oneof![9 => 0..100_u64, 1 => Just(u64::MAX)]);
     let stream = option::weighted(0.4, (0..ENTITIES.len(), 0..SCOPES.len()));
     (stream, vec(items(), 0..3), any::<bool>(), [number(), number(), number(), number()]).prop_map(
-        |(stream, items, is_backwards, [after, until, from, limit])| {
-            Read { stream, items, is_backwards, after, until, from, limit }
+        |(stream, items, is_backwards, [after, until, from, limit])| Read {
+            stream,
+            items,
+            is_backwards,
+            after,
+            until,
+            from,
+            limit,
         },
     )
 }
@@ -135,7 +142,8 @@ impl Read {
                 let is_within = self.from.is_none_or(|from| {
                     if self.is_backwards { event.revision.0 <= from } else { event.revision.0 >= from }
                 });
-                (event.entity.as_str(), event.scope.as_str()) == (ENTITIES[entity], SCOPES[scope]) && is_within
+                (event.entity.as_str(), event.scope.as_str()) == (ENTITIES[entity], SCOPES[scope])
+                    && is_within
             }
             None => {
                 self.after.is_none_or(|after| event.sequence.0 > after)
@@ -209,7 +217,8 @@ fn write(store: &Store, acknowledged: &AtomicU64) {
         let count = 1 + number % 4;
         let numbers: Vec<_> = (number..number + count).collect();
         let coordinates: Vec<_> = numbers.iter().map(|number| coordinate(*number)).collect();
-        let payloads: Vec<_> = numbers.iter().map(|number| vec![7; 20 + usize::try_from(number % 90).unwrap()]).collect();
+        let payloads: Vec<_> =
+            numbers.iter().map(|number| vec![7; 20 + usize::try_from(number % 90).unwrap()]).collect();
         let event = |index: usize| {
             let tag = Tag::new(&format!("tag {}", numbers[index] % 3)).unwrap();
             let event = NewEvent::new(&coordinates[index], Kind::new(0x2001).unwrap(), &payloads[index]);
@@ -238,7 +247,10 @@ fn check_beginning(store: &Store, least: u64, round: u64) {
     let last = tagged.last().copied().unwrap_or(0);
     assert!(tagged.iter().copied().eq((1..=last).filter(is_tagged)) && last + 3 > least, "{tagged:?}");
     let stream: Vec<_> = store.stream(&coordinate(round)).map(|event| event.unwrap().revision().0).collect();
-    assert!(stream.iter().copied().eq(1..=stream.len() as u64) && stream.len() as u64 >= least / 7, "{stream:?}");
+    assert!(
+        stream.iter().copied().eq(1..=stream.len() as u64) && stream.len() as u64 >= least / 7,
+        "{stream:?}"
+    );
     if least > 0 {
         let found = store.get(id(least - 1)).unwrap().expect("it was acknowledged");
         assert_eq!(found.sequence(), Sequence(least));

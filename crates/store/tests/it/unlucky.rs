@@ -105,11 +105,15 @@ fn a_segment_of_a_fork_does_not_cut_the_one_before_it() {
     let small = || NewEvent::new(&at, kind(), b"x");
     let large = vec![7; 3500];
     let store = options(1).open_on(disk.clone()).unwrap();
-    (0..3).for_each(|_| drop(store.append(&small()).unwrap()));
+    for _ in 0..3 {
+        store.append(&small()).unwrap();
+    }
     store.close().unwrap();
     let (ours, theirs) = (settled(&disk), settled(&disk));
     let store = options(2).open_on(ours.clone()).unwrap();
-    (0..3).for_each(|_| drop(store.append(&small()).unwrap()));
+    for _ in 0..3 {
+        store.append(&small()).unwrap();
+    }
     store.append(&NewEvent::new(&at, kind(), &large)).unwrap();
     let without_footer = settled(&ours);
     store.pump().unwrap();

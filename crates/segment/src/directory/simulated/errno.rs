@@ -125,6 +125,7 @@ mod tests {
 
         assert!(disk.lock("a").unwrap().is_some());
         file.write_all_at(b"xy", 8).unwrap();
+        assert_eq!(file.write_at(b"", 20).unwrap(), 0);
         file.set_len(9).unwrap();
         file.sync_data().unwrap();
         disk.rename("a", "b").unwrap();

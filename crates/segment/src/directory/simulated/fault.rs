@@ -249,6 +249,9 @@ mod tests {
         let after = disk.crash(CrashProfile::StrictPosix, 0);
         assert_eq!((after.names(), after.file("a").unwrap()), (vec!["a".to_owned()], b"0123456789".to_vec()));
 
+        disk.write_file("placed", "durable");
+        assert_eq!(disk.crash(CrashProfile::StrictPosix, 0).names(), ["a", "other", "placed"]);
+
         let (disk, file) = with(Fault::LoseSync, Span::Once);
         disk.inject(1, Fault::LoseSync, Span::Once);
         file.write_all_at(b"new", 0).unwrap();
@@ -293,7 +296,7 @@ mod tests {
     fn a_flipped_bit_is_in_what_is_read_and_not_on_the_disk() {
         let (disk, file) = with(Fault::LoseSync, Span::Once);
         let start = disk.read_count();
-        disk.inject_read(start, ReadFault::FlipBit { bit: 9 }, Span::Once);
+        disk.inject_read(start, ReadFault::FlipBit { bit: 8 * 3 + 9 }, Span::Once);
         disk.inject_read(start + 2, ReadFault::FlipBit { bit: 8 * 2 }, Span::Forever);
         let mut buffer = *b"....";
         assert_eq!(file.read_at(&mut buffer, 7).unwrap(), 3);

@@ -339,10 +339,18 @@ mod tests {
             assert_eq!(file.len().unwrap(), len);
             file.sync_data().unwrap();
             assert_eq!(at_best(&disk), b"0123456789");
-            file.set_len(len).unwrap();
+            for _ in 0..2 {
+                file.set_len(len).unwrap();
+                assert_eq!(disk.pending_count(), 1);
+            }
             file.sync_data().unwrap();
             assert_eq!(at_best(&disk).len() as u64, len);
         }
+        let (disk, file) = with("0123456789");
+        file.set_len(4).unwrap();
+        fail_sync(&disk, &*file, Errno::Io);
+        file.set_len(10).unwrap();
+        assert_eq!(file.read_all(20).unwrap(), b"0123\0\0\0\0\0\0");
     }
 
     #[test]
