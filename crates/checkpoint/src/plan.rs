@@ -116,6 +116,10 @@ fn check(head: &CheckpointHead, layout: &Layout, directory: &Path) -> Result<(),
             let (expected, found) = (format!("at least {}", watermark.offset), place.end.to_string());
             mismatch(directory, place, "the end of the frames, which the checkpoint proves", expected, found)
         }
+        Some(place) if place.end == watermark.offset && place.chain != watermark.chain => {
+            let (expected, found) = (watermark.chain.to_string(), place.chain.to_string());
+            mismatch(directory, place, "the chain, which the checkpoint proves", expected, found)
+        }
         Some(_) => Ok(()),
         None if watermark.segment < layout.manifest.oldest => Ok(()),
         None => lost(directory, layout, watermark, watermark.segment),
@@ -452,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_segment_that_ends_before_the_watermark_is_refused() {
+    fn a_sealed_segment_that_ends_before_the_watermark_or_otherwise_is_refused() {
         let end = head(2, 0).watermark.offset;
         let expected = "000002.seg: the end of the frames, which the checkpoint proves";
         check([
@@ -460,6 +464,10 @@ mod tests {
             ("behind its end", log().1, head(2, end + 8), expected),
             ("far behind its end", log().1, head(2, 1 << 40), expected),
         ]);
+        let mut other = head(2, 0);
+        other.watermark.chain = Chain(other.watermark.chain.0 ^ 1);
+        let expected = "000002.seg: the chain, which the checkpoint proves";
+        check([("at its end, with other frames", log().1, other, expected)]);
     }
 
     #[test]

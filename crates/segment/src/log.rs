@@ -235,8 +235,8 @@ impl Log {
     /// frame of a batch stages them all, and has asked [`Log::needs_rotation`] for their whole length.
     ///
     /// # Errors
-    /// [`Error::Stopped`], [`Error::Exhausted`], or [`Error::Io`] where the manifest's record of a clean close
-    /// could not be cleared, which stops the log.
+    /// [`Error::Exhausted`]; [`Error::Stopped`] with the first failure, which may be that the manifest's record of
+    /// a clean close could not be cleared.
     pub fn stage(&mut self, entry: &Entry<'_>, batch: Batch) -> Result<u64, Error> {
         self.check()?;
         if self.manifest.current().clean.is_some() {
@@ -303,7 +303,7 @@ impl Log {
     /// Writes all that was staged, and makes it durable where `sync` says so.
     ///
     /// # Errors
-    /// [`Error::Io`], which stops the log; [`Error::Stopped`].
+    /// [`Error::Stopped`] with the first failure, this one or an earlier: the log writes no more.
     pub fn flush(&mut self, sync: bool) -> Result<(), Error> {
         let Some(flight) = self.depart(sync)? else { return Ok(()) };
         let outcome = flight.fly();
@@ -314,7 +314,7 @@ impl Log {
     /// one.
     ///
     /// # Errors
-    /// [`Error::Io`], which stops the log; [`Error::Stopped`].
+    /// [`Error::Stopped`] with the first failure, this one or an earlier: the log writes no more.
     pub fn rotate(&mut self, note: Note) -> Result<SealedPlace, Error> {
         self.flush(true)?;
         let sealed = self.seal(note);
