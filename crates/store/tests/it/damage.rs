@@ -11,7 +11,11 @@ use std::ops::Range;
 use annals::{Durability, Error, MemoryDirectory, Store, VerifyReport, verify_on};
 use annals_wire::{CheckpointHead, FrameHeader, SEGMENT_HEADER_LEN, SegmentHeader};
 
-use crate::history::{Answers, Draft, History, Image, Step, directory, frame_ends, image, options, segments};
+use proptest::{collection::vec, prelude::*, sample::Index};
+
+use crate::history::{
+    Answers, Draft, History, Image, Step, append, directory, frame_ends, id, image, options, segments, steps,
+};
 
 /// A reader is tried, beside the writer, for one flip in this many.
 const READER_STEP: usize = 5;
@@ -202,6 +206,42 @@ fn every_bit_of_a_closed_stores_manifest() {
         damaged.get_mut("MANIFEST").unwrap()[bit / 8] ^= 1 << (bit % 8);
     }
     Outcomes { right, cut: Vec::new() }.flip(&image, "MANIFEST", 0..image["MANIFEST"].len(), 47);
+}
+
+/// What is derived, or held twice, is answered for from what it comes from; and once the store met the damage, it
+/// is gone.
+#[test]
+fn what_is_derived_is_built_again() {
+    let (image, right) = small(true);
+    let footers = frame_ends(&image).into_iter().map(|(name, end)| (end..image[&name].len(), name));
+    let small_files = ["CHECKPOINT", "MANIFEST"].map(|name| (0..image[name].len(), name.to_owned()));
+    for (range, name) in footers.chain(small_files) {
+        let step = if name == "MANIFEST" { 1201 } else { 101 };
+        for bit in (range.start * 8..range.end * 8).step_by(step) {
+            let context = format!("bit {} of byte {} of {name}", bit % 8, bit / 8);
+            let mut damaged = image.clone();
+            damaged.get_mut(&name).unwrap()[bit / 8] ^= 1 << (bit % 8);
+            let (directory, store) = open(&damaged, false);
+            let store = store.unwrap_or_else(|error| panic!("{context}: {error}"));
+            right.check(&store, &context);
+            let is_met = !store.report().is_clean() || !store.incidents().is_empty();
+            store.pump().unwrap();
+            store.checkpoint().unwrap();
+            right.check(&store, &context);
+            store.close().unwrap();
+            let report = verify_on(directory.clone(), &mut |_| {}).unwrap();
+            assert!(report.is_sound() || !is_met, "{context}: {:?}", report.damage);
+            assert!(report.damage.iter().all(|damage| damage.is_derived), "{context}: {:?}", report.damage);
+            assert!(
+                !report.notes.iter().any(|note| note.contains("damaged")),
+                "{context}: {:?}",
+                report.notes
+            );
+            let store = options(4).open_on(directory).unwrap();
+            assert!(store.report().is_clean(), "{context}: {:?}", store.report());
+            right.check(&store, &context);
+        }
+    }
 }
 
 /// The frames of the segment `name`: offset and header of each.
@@ -530,6 +570,105 @@ fn check_older(image: &Image, expected: &Answers, context: &str) {
                     assert!(report.is_sound(), "{context}: {:?}", report.damage);
                 }
             }
+        }
+    }
+}
+
+/// Something that happens to a file behind the store's back.
+#[derive(Debug, Clone)]
+enum Accident {
+    /// Bits of one byte.
+    Flip(Index, u8),
+    /// A stretch of zeros, or of some other byte.
+    Fill(Index, usize, u8),
+    Cut(Index),
+    /// Bytes behind the end.
+    Append(usize, u8),
+    Remove,
+}
+
+fn accidents() -> impl Strategy<Value = Vec<(Index, Accident)>> {
+    let place = any::<Index>;
+    let accident = prop_oneof![
+        4 => (place(), 1..=255_u8).prop_map(|(place, bits)| Accident::Flip(place, bits)),
+        3 => (place(), 1..2000_usize, prop_oneof![3 => Just(0), 1 => any::<u8>()])
+            .prop_map(|(place, len, byte)| Accident::Fill(place, len, byte)),
+        2 => place().prop_map(Accident::Cut),
+        1 => (1..900_usize, any::<u8>()).prop_map(|(len, byte)| Accident::Append(len, byte)),
+        1 => Just(Accident::Remove),
+    ];
+    vec((place(), accident), 1..4)
+}
+
+/// Lets accidents happen to the segments and the checkpoint.
+fn damage(image: &Image, accidents: &[(Index, Accident)]) -> Image {
+    let mut image = image.clone();
+    for (file, accident) in accidents {
+        let names: Vec<_> = image.keys().filter(|name| is_damageable(name)).cloned().collect();
+        let Some(name) = names.get(file.index(names.len().max(1))) else { continue };
+        let bytes = image.get_mut(name).unwrap();
+        match accident {
+            Accident::Flip(place, bits) if !bytes.is_empty() => {
+                let place = place.index(bytes.len());
+                bytes[place] ^= bits;
+            }
+            Accident::Fill(place, len, byte) if !bytes.is_empty() => {
+                let from = place.index(bytes.len());
+                let to = bytes.len().min(from + len);
+                bytes[from..to].fill(*byte);
+            }
+            Accident::Cut(place) if !bytes.is_empty() => bytes.truncate(place.index(bytes.len())),
+            Accident::Append(len, byte) => bytes.resize(bytes.len() + len, *byte),
+            Accident::Remove => drop(image.remove(name)),
+            _ => {}
+        }
+    }
+    image
+}
+
+fn is_damageable(name: &str) -> bool {
+    name.ends_with(".seg") || name == "CHECKPOINT"
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// Whatever happens to a closed store's segments and checkpoint: it is refused, or answers rightly as far as it
+    /// answers; and going on with it makes nothing worse.
+    #[test]
+    fn accidents_make_errors_and_no_other_answers(steps in steps(), accidents in accidents()) {
+        let mut history = History::of(&steps);
+        history.close();
+        let image = damage(&image(&history.directory), &accidents);
+        let expected = history.expected().brief();
+        let (directory, opened) = open(&image, true);
+        if let Ok(store) = opened {
+            expected.check_or_errors(&store, "read-only");
+        }
+        prop_assert!(is_unchanged(&directory, &image));
+        let (directory, opened) = open(&image, false);
+        let Ok(store) = opened else {
+            prop_assert!(is_unchanged(&directory, &image));
+            return Ok(());
+        };
+        expected.check_or_errors(&store, "for writing");
+        // Each may find the damage, or go on; and what follows is no worse for it.
+        let drafts = [0, 1].map(|number| Draft::rich(number, 1500));
+        let ids = |time: u64| vec![id(1_000_000 + 2 * time), id(1_000_001 + 2 * time)];
+        let appended = (0..4).map(|time| append(&store, &drafts, Some(&ids(time)), Durability::Durable));
+        let appended = appended.filter(Result::is_ok).count();
+        drop((store.pump(), store.checkpoint(), store.close()));
+        let (_, opened) = open(&crate::history::image(&directory), true);
+        if let Ok(store) = opened {
+            let whole = expected.events.len() + 2 * appended;
+            prop_assert_eq!(store.last_sequence().0, whole as u64);
+            for event in &expected.events {
+                let found = store.get(event.id);
+                let found = found.map(|found| found.map(|found| found.hash()));
+                prop_assert!(found.is_err() || found.unwrap() == Some(event.hash), "{}", event.id);
+            }
+            let all: Result<Vec<_>, _> = store.all().collect();
+            prop_assert!(all.is_err() || all.unwrap().len() == whole);
         }
     }
 }

@@ -17,8 +17,8 @@ use std::{
 };
 
 use annals::{
-    Coordinate, Directory, Durability, Error, Kind, NewEvent, Receipt, Sequence, SimulatedDirectory, Store,
-    verify_on,
+    Background, Coordinate, Directory, Durability, Error, Kind, NewEvent, Receipt, Sequence,
+    SimulatedDirectory, Store, verify_on,
 };
 use annals_segment::{Access, CrashProfile, DirectoryEntry, File, Lock, Region};
 use annals_wire::{FrameHeader, SEGMENT_HEADER_LEN, SegmentHeader};
@@ -497,4 +497,51 @@ fn is_derived(deed: Deed, failed: &str) -> bool {
 fn whichever_sync_fails_no_success_is_told_and_nothing_acknowledged_is_lost() {
     let failed = (1..).take_while(|failing| fail_sync(*failing)).count();
     assert!(failed > 30, "only {failed} syncs");
+}
+
+/// A store is closed under the hands of those who append: each event was acknowledged and is there, or was refused.
+#[test]
+fn closing_leaves_nothing_half_done_while_others_append() {
+    for round in 0..8 {
+        let disk = SimulatedDirectory::new();
+        let background = if round % 2 == 0 { Background::Thread } else { Background::Manual };
+        let options = || options(1).create(true).background(background).durability(Durability::Durable);
+        let store = options().open_on(disk.clone()).unwrap();
+        let acknowledged: Vec<_> = thread::scope(|scope| {
+            let append_all = |thread: u64| {
+                let mut receipts = Vec::new();
+                for number in (0..).map(|index| index * THREADS + thread) {
+                    let at = stream_of(number);
+                    let payload = vec![7; usize::try_from(number % 300).unwrap()];
+                    let event = NewEvent::new(&at, Kind::new(0x2001).unwrap(), &payload).id(id(number));
+                    let levels = [Durability::Durable, Durability::Written, Durability::Queued];
+                    match store.append_with(&event, levels[usize::try_from(number % 3).unwrap()]) {
+                        Ok(receipt) => receipts.push((number, receipt)),
+                        Err(error) => {
+                            assert!(matches!(error, Error::Closed), "{error:?}");
+                            return receipts;
+                        }
+                    }
+                }
+                receipts
+            };
+            let threads: Vec<_> =
+                (0..THREADS).map(|thread| scope.spawn(move || append_all(thread))).collect();
+            while store.last_sequence().0 < 40 * round {
+                thread::yield_now();
+            }
+            store.clone().close().unwrap();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(store.incidents().is_empty(), "{:?}", store.incidents());
+        drop(store);
+        let receipts = acknowledged.iter().map(|(number, receipt)| (receipt.sequence, (*number, *receipt)));
+        let receipts: BTreeMap<_, _> = receipts.collect();
+        let store = options().open_on(disk.crash(CrashProfile::StrictPosix, round)).unwrap();
+        assert!(!store.report().log.was_unclean && store.report().log.torn.is_none());
+        assert_eq!(store.last_sequence().0, receipts.len() as u64);
+        for (event, (sequence, (_, receipt))) in store.all().map(Result::unwrap).zip(&receipts) {
+            assert_eq!((event.sequence(), event.hash()), (*sequence, receipt.hash));
+        }
+    }
 }
