@@ -39,6 +39,7 @@ const LAYERS: &[Layer] = &[
         external: &[
             "blake3",
             "crc32fast",
+            "fs4",
             "getrandom",
             "memmap2",
             "rmp-serde",

@@ -10,15 +10,11 @@ use annals_wire::{CHECKPOINT_PREFIX_LEN, CheckpointHead, CheckpointPrefix};
 
 use crate::FoundCheckpoint;
 
-/// Replaces the checkpoint by `head` and `tables`, durably.
+/// Replaces the checkpoint by `bytes`, which [`CheckpointHead::encode`] made, durably.
 ///
 /// # Errors
 /// [`Error::Io`]; the checkpoint is then the old or the new one.
-pub fn write_checkpoint(
-    directory: &dyn Directory,
-    head: &CheckpointHead,
-    tables: &[u8],
-) -> Result<(), Error> {
+pub fn write_checkpoint(directory: &dyn Directory, bytes: &[u8]) -> Result<(), Error> {
     let temporary = format!("{CHECKPOINT}{TEMPORARY_SUFFIX}");
     let path = directory.path().join(&temporary);
     match directory.remove(&temporary) {
@@ -28,7 +24,7 @@ pub fn write_checkpoint(
         _ => {}
     }
     let file = directory.create(&temporary).map_err(Error::io("create", &path))?;
-    file.write_all_at(&head.encode(tables), 0).map_err(Error::io("write", &path))?;
+    file.write_all_at(bytes, 0).map_err(Error::io("write", &path))?;
     file.sync_data().map_err(Error::io("sync", &path))?;
     directory.rename(&temporary, CHECKPOINT).map_err(Error::io("rename", &path))?;
     directory.sync().map_err(Error::io("sync", directory.path()))

@@ -149,7 +149,8 @@ mod tests {
 
     use annals_index::{ActiveIndex, SealedIndex};
     use annals_segment::{
-        Directory, Entry, Inventory, Log, LogOptions, MemoryDirectory, Note, SeededEntropy, WriterLock,
+        Directory, Entry, Inventory, Log, LogOptions, MemoryDirectory, Note, SeededEntropy, SpaceLimits,
+        WriterLock,
     };
     use annals_wire::{
         Batch, Chain, CoveredSegment, Digest, FooterTrailer, Generation, Recorded, Sequence, StoreId,
@@ -167,6 +168,7 @@ mod tests {
             prepare: false,
             frame_types: FRAME_TYPES,
             lock_timeout: Duration::ZERO,
+            space: SpaceLimits::default(),
         };
         let (entropy, note) = (Arc::new(SeededEntropy::new(7)), Note::default());
         let mut log = Log::create(Arc::clone(&directory), lock, options, entropy, note).unwrap();

@@ -15,6 +15,9 @@ pub struct OpenReport {
     pub was_created: bool,
     /// Whether it was opened for reading only.
     pub is_read_only: bool,
+    /// Why it was opened for reading only although it was to be written: putting it in order takes space that is
+    /// not there.
+    pub no_space: Option<String>,
     /// Whether another process was writing it; it was then read as far as that writer shows.
     pub has_live_writer: bool,
     /// Whether that process said how far others may read. Otherwise only what is proven durable was read.
@@ -99,5 +102,6 @@ impl OpenReport {
             && self.oddities.is_empty()
             && self.passed_over == 0
             && self.proven.is_none()
+            && self.no_space.is_none()
     }
 }

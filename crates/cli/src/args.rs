@@ -23,6 +23,7 @@ Exit codes:
   2  wrong usage
   3  damage found
   4  another process is writing the store
+  5  no space left
 
 Reading commands work while another process writes the store, and change nothing
 in it.";

@@ -12,6 +12,7 @@ const REFUSED: u8 = 1;
 const USAGE: u8 = 2;
 const DAMAGED: u8 = 3;
 const LOCKED: u8 = 4;
+const NO_SPACE: u8 = 5;
 
 /// Why a command failed.
 #[derive(Debug)]
@@ -57,6 +58,7 @@ fn store_exit_code(error: &Error) -> u8 {
     match error {
         Error::Corrupt { .. } => DAMAGED,
         Error::Locked { .. } => LOCKED,
+        error if error.is_out_of_space() => NO_SPACE,
         _ => REFUSED,
     }
 }

@@ -43,6 +43,9 @@ pub(crate) fn findings(report: &OpenReport) -> Vec<String> {
         };
         lines.push(format!("the store was not closed cleanly; {then}"));
     }
+    if let Some(why) = &report.no_space {
+        lines.push(format!("there is no space to put the store in order, so it is only read: {why}"));
+    }
     if let Some((segment, torn)) = &log.torn {
         let (len, offset, why) = (torn.len, torn.offset, &torn.why);
         lines.push(format!("{segment} ended in {len} torn bytes at offset {offset}: {why}"));

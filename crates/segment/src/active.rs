@@ -4,7 +4,6 @@
 //! written there has no length to record. (Measured: a fifth to nearly half less time for a sync.)
 
 use std::{
-    io,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -14,7 +13,7 @@ use std::{
 
 use annals_wire::{SEGMENT_HEADER_LEN, SegmentHeader};
 
-use crate::{Access, Directory, Error, File, FrameBytes, name};
+use crate::{Access, Directory, Error, File, FrameBytes, error::is_full, name};
 
 const PREPARED_LEN_MIN: u64 = 64 << 10;
 const PREPARED_LEN_MAX: u64 = 1 << 20;
@@ -30,14 +29,15 @@ pub struct ActiveSegment {
 }
 
 impl ActiveSegment {
-    /// Creates the segment's file with its header, durable as bytes and as a name.
-    pub(crate) fn create(directory: &dyn Directory, header: SegmentHeader) -> Result<Self, Error> {
+    /// Creates the segment's file with its header, durable as bytes and as a name, and with what may be prepared
+    /// where there is `room` for it.
+    pub(crate) fn create(directory: &dyn Directory, header: SegmentHeader, room: u64) -> Result<Self, Error> {
         let name = name::segment_name(header.id, header.generation);
         let path = directory.path().join(&name);
         let file = directory.create(&name).map_err(Error::io("create", &path))?;
         file.write_all_at(&header.encode(), 0).map_err(Error::io("write", &path))?;
         let segment = Self { header, path, file, prepared: AtomicU64::new(SEGMENT_HEADER_LEN as u64) };
-        segment.prepare(SEGMENT_HEADER_LEN as u64)?;
+        segment.prepare(SEGMENT_HEADER_LEN as u64, room)?;
         segment.sync()?;
         directory.sync().map_err(Error::io("sync", directory.path()))?;
         Ok(segment)
@@ -91,15 +91,22 @@ impl ActiveSegment {
         Ok(())
     }
 
+    /// Where what was prepared ends, and the length of the file.
+    pub(crate) fn prepared(&self) -> Result<(u64, u64), Error> {
+        let len = self.file.len().map_err(Error::io("look at", &self.path))?;
+        Ok((self.prepared.load(Ordering::Relaxed), len))
+    }
+
     /// Writes zeros ahead of `end`, the more the longer the segment is, where all that was prepared is used
-    /// up. A disk that is too full for them may still have room for frames, so that is no failure.
-    pub(crate) fn prepare(&self, end: u64) -> Result<(), Error> {
+    /// up, and at most `room`. A disk that is too full for them may still have room for frames, so that is no
+    /// failure.
+    pub(crate) fn prepare(&self, end: u64, room: u64) -> Result<(), Error> {
         let prepared = self.prepared.load(Ordering::Relaxed);
         if end < prepared {
             return Ok(());
         }
         let ahead = (end / 2).clamp(PREPARED_LEN_MIN, PREPARED_LEN_MAX);
-        let target = (end + ahead).next_multiple_of(PREPARED_LEN_MIN);
+        let target = (end + ahead).next_multiple_of(PREPARED_LEN_MIN).min(end.saturating_add(room));
         let mut offset = end;
         while offset < target {
             let len = usize::try_from(target - offset).unwrap_or(usize::MAX).min(ZEROS.len());
@@ -112,14 +119,4 @@ impl ActiveSegment {
         self.prepared.store(offset, Ordering::Relaxed);
         Ok(())
     }
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull
-            | io::ErrorKind::QuotaExceeded
-            | io::ErrorKind::FileTooLarge
-            | io::ErrorKind::WriteZero
-    )
 }

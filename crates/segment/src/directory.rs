@@ -85,6 +85,15 @@ pub trait Directory: Send + Sync + fmt::Debug {
     /// What the system says; the names are then as before, as wanted, or anything between.
     fn sync(&self) -> io::Result<()>;
 
+    /// How many bytes may still be written to the file system that the directory is on; `None` where nobody
+    /// knows.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn free_space(&self) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
+
     /// Takes the exclusive lock on the file `name`, creating it if need be; `None` where somebody has it.
     /// The lock is on the file behind the name: one whose name was removed or replaced meanwhile is let go
     /// and taken anew.

@@ -106,6 +106,21 @@ pub enum Error {
         /// The first failure.
         cause: Arc<Self>,
     },
+    /// There is no room for what was to be written. Nothing was, and the log goes on.
+    #[error(
+        "{} has no room for {len} bytes: {room} are left of {limit} beyond the headroom; make room, or allow more",
+        path.display()
+    )]
+    NoSpace {
+        /// The directory.
+        path: PathBuf,
+        /// How many bytes were to be written.
+        len: u64,
+        /// How many may be.
+        room: u64,
+        /// What limits them.
+        limit: &'static str,
+    },
     /// More than the format or the options allow.
     #[error("{what} has {len} bytes; at most {max} are allowed")]
     TooLarge {
@@ -143,6 +158,18 @@ impl Error {
         }
     }
 
+    /// Whether there is no room for what was to be written: on the disk, within a quota, a limit of the process or
+    /// the log's own.
+    #[must_use]
+    pub fn is_out_of_space(&self) -> bool {
+        match self {
+            Self::NoSpace { .. } => true,
+            Self::Io { source, .. } => is_full(source),
+            Self::Stopped { cause } => cause.is_out_of_space(),
+            _ => false,
+        }
+    }
+
     /// Whether the bytes are wrong, rather than the environment or the call.
     #[must_use]
     pub fn is_damage(&self) -> bool {
@@ -156,4 +183,15 @@ impl Error {
                 | Self::ManifestLost { .. }
         )
     }
+}
+
+/// Whether the system had no room.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::FileTooLarge
+            | io::ErrorKind::WriteZero
+    )
 }

@@ -23,6 +23,7 @@ mod entropy;
 mod frontier;
 mod lock;
 mod manifest;
+mod space;
 
 mod active;
 mod frame_bytes;
@@ -52,4 +53,5 @@ pub use map::Region;
 pub use name::{CHECKPOINT, FRONTIER, LOCK, MANIFEST, TEMPORARY_SUFFIX, segment_name};
 pub use scan::{Position, Remains, Scan, Scanned, Stop, search};
 pub use sealed::{FoundFooter, SealedPlace, SealedSegment, read_frame};
+pub use space::{Space, SpaceLimits};
 pub use tail::{Outside, Tail, TornTail};

@@ -1,11 +1,11 @@
 //! The writer's lock: one process writes a log, and its lock file says which.
 
 use std::{
-    thread,
+    io, thread,
     time::{Duration, Instant},
 };
 
-use crate::{Access, Directory, Error, Lock, name};
+use crate::{Access, Directory, Error, File, Lock, error::is_full, name};
 
 const LOCK_LEN_MAX: u64 = 4096;
 const RETRY: Duration = Duration::from_millis(5);
@@ -37,9 +37,7 @@ impl WriterLock {
             }
             thread::sleep(RETRY);
         };
-        let text = format!("pid {}\nepoch {epoch:016x}\n", std::process::id());
-        lock.file().set_len(0).map_err(Error::io("truncate", &path))?;
-        lock.file().write_all_at(text.as_bytes(), 0).map_err(Error::io("write", &path))?;
+        name_holder(lock.file(), epoch).map_err(Error::io("write", &path))?;
         Ok(Self { epoch, _lock: lock, manifest: None })
     }
 
@@ -62,6 +60,17 @@ impl WriterLock {
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.epoch
+    }
+}
+
+/// Writes this process and `epoch` into the lock's file. On a full disk the file is left empty, and no reader
+/// believes a frontier: what stands there must never be an earlier writer's name.
+fn name_holder(file: &dyn File, epoch: u64) -> io::Result<()> {
+    let text = format!("pid {}\nepoch {epoch:016x}\n", std::process::id());
+    file.set_len(0)?;
+    match file.write_all_at(text.as_bytes(), 0) {
+        Err(error) if is_full(&error) => file.set_len(0),
+        written => written,
     }
 }
 

@@ -18,7 +18,10 @@ use annals_wire::{
 pub use flight::Flight;
 pub use recover::{LogReport, Recovery};
 
-use crate::{ActiveSegment, Directory, Entropy, Error, SealedPlace, WriterLock, manifest::ManifestFile};
+use crate::{
+    ActiveSegment, Directory, Entropy, Error, SealedPlace, Space, SpaceLimits, WriterLock,
+    manifest::ManifestFile, space::ActiveLen,
+};
 
 /// How a log is kept.
 #[derive(Debug, Clone)]
@@ -33,6 +36,8 @@ pub struct LogOptions {
     pub frame_types: &'static [FrameType],
     /// How long to wait for another writer to let go.
     pub lock_timeout: Duration,
+    /// How much space the log may take.
+    pub space: SpaceLimits,
 }
 
 /// What the log's owner says of the moment: it goes into segment headers and the manifest.
@@ -75,6 +80,7 @@ pub struct Log {
     directory: Arc<dyn Directory>,
     options: LogOptions,
     entropy: Arc<dyn Entropy>,
+    space: Arc<Space>,
     lock: WriterLock,
     manifest: ManifestFile,
     active: Arc<ActiveSegment>,
@@ -126,12 +132,15 @@ impl Log {
         next_sequence: Sequence,
         note: Note,
     ) -> Result<Self, Error> {
-        let active = next_segment(&*directory, &mut manifest, &*entropy, previous, next_sequence, note)?;
+        let space = Space::new(Arc::clone(&directory), options.space);
+        let active =
+            next_segment(&*directory, &space, &mut manifest, &*entropy, previous, next_sequence, note)?;
         let start = SEGMENT_HEADER_LEN as u64;
         Ok(Self {
             directory,
             options,
             entropy,
+            space,
             lock,
             manifest,
             active: Arc::new(active),
@@ -231,8 +240,26 @@ impl Log {
             && self.end + len > self.options.segment_bytes.min(SEGMENT_LEN_MAX))
     }
 
+    /// Makes sure that a batch of `len` bytes has room, in this segment or the next.
+    ///
+    /// # Errors
+    /// [`Error::NoSpace`], or [`Error::Io`] where looking fails: nothing was changed, and the log goes on.
+    pub fn check_space(&self, len: u64) -> Result<(), Error> {
+        self.space.check(len + SEGMENT_HEADER_LEN as u64, || {
+            let (prepared, file) = self.active.prepared()?;
+            Ok(ActiveLen { end: self.end, prepared, file })
+        })
+    }
+
+    /// The space that the log and what indexes it share.
+    #[must_use]
+    pub fn space(&self) -> &Arc<Space> {
+        &self.space
+    }
+
     /// Stages one frame of a batch behind the others, in memory; returns its offset. Whoever stages the first
-    /// frame of a batch stages them all, and has asked [`Log::needs_rotation`] for their whole length.
+    /// frame of a batch stages them all, and has asked [`Log::check_space`] and [`Log::needs_rotation`] for their
+    /// whole length.
     ///
     /// # Errors
     /// [`Error::Exhausted`]; [`Error::Stopped`] with the first failure, which may be that the manifest's record of
@@ -262,6 +289,7 @@ impl Log {
         let header_crc = frame.encode(self.active.header().seed(), offset, &mut self.staged);
         self.chain = self.chain.then(header_crc);
         self.end += entry.frame_len();
+        self.space.take(entry.frame_len());
         Ok(offset)
     }
 
@@ -281,7 +309,7 @@ impl Log {
         }
         self.is_flying = true;
         let bytes = std::mem::replace(&mut self.staged, std::mem::take(&mut self.spare));
-        let prepare = sync && self.options.prepare;
+        let prepare = if sync && self.options.prepare { self.space.room() } else { 0 };
         Ok(Some(Flight::new(Arc::clone(&self.active), self.written, bytes, sync, prepare)))
     }
 
@@ -334,8 +362,10 @@ impl Log {
             mark: note.mark,
         };
         let sealed = place(header, self.end, self.chain);
+        self.space.take(SEGMENT_HEADER_LEN as u64);
         let next = next_segment(
             &*self.directory,
+            &self.space,
             &mut self.manifest,
             &*self.entropy,
             Some(previous),
@@ -420,6 +450,7 @@ fn place(header: &SegmentHeader, end: u64, chain: Chain) -> SealedPlace {
 /// Makes the segment behind `previous`, durable, and lets the manifest name it.
 fn next_segment(
     directory: &dyn Directory,
+    space: &Space,
     manifest: &mut ManifestFile,
     entropy: &dyn Entropy,
     previous: Option<PreviousEnd>,
@@ -437,7 +468,7 @@ fn next_segment(
         recorded: note.recorded,
         previous,
     };
-    let segment = ActiveSegment::create(directory, header)?;
+    let segment = ActiveSegment::create(directory, header, space.room())?;
     manifest.write(Manifest { newest: id, clean: None, ..manifest.current().clone() })?;
     Ok(segment)
 }

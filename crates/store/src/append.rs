@@ -39,7 +39,10 @@ struct Cold {
 
 impl Shared {
     pub(crate) fn writer(&self) -> Result<&Writer, Error> {
-        self.writer.as_ref().ok_or(Error::ReadOnly)
+        self.writer.as_ref().ok_or_else(|| match &self.no_space {
+            Some(source) => Error::NoSpace { source: Arc::clone(source) },
+            None => Error::ReadOnly,
+        })
     }
 
     pub(crate) fn append(
@@ -72,6 +75,7 @@ impl Shared {
             }
             let heads = self.heads(&cold, &batch)?;
             check_expected(&batch, &heads)?;
+            log(&mut turn)?.check_space(len)?;
             if log(&mut turn)?.needs_rotation(len)? {
                 turn = self.rotate(turn)?;
                 continue;
@@ -238,7 +242,9 @@ impl Shared {
             let control = Control::KindName(KindName::new(kind, name)?);
             let mut body = Vec::new();
             control.encode(&mut body);
-            if log(&mut turn)?.needs_rotation(frame_len(64, body.len()))? {
+            let len = frame_len(annals_wire::STAMP_LEN_MAX, body.len());
+            log(&mut turn)?.check_space(len)?;
+            if log(&mut turn)?.needs_rotation(len)? {
                 turn = self.rotate(turn)?;
                 continue;
             }

@@ -45,7 +45,9 @@ impl Shared {
         let prefix = SealedSegment::new(Arc::clone(&self.directory), place, false);
         let (index, _) = index_segment(&prefix)?;
         let tables = seal::encode(&index, &place, Digest::NONE);
-        write_checkpoint(&*self.directory, &self.head(&landmark), &tables)?;
+        let checkpoint = self.head(&landmark).encode(&tables);
+        writer.space.check_derived(checkpoint.len() as u64)?;
+        write_checkpoint(&*self.directory, &checkpoint)?;
         lock(&writer.turn).checkpointed_bytes = bytes;
         Ok(())
     }

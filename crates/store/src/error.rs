@@ -1,5 +1,7 @@
 //! What can go wrong, sorted by what a caller can do about it.
 
+use std::sync::Arc;
+
 use annals_wire::{EventId, Revision, Sequence};
 
 use crate::Expected;
@@ -54,6 +56,14 @@ pub enum Error {
         /// The limit.
         max: u64,
     },
+    /// There is no room: on the disk, or within the limits of the options. Nothing was appended, and reads go on.
+    /// Where the store had to be opened without room for putting it in order, it only reads until it is opened
+    /// again.
+    #[error("{source}")]
+    NoSpace {
+        /// Where, how much was needed, and how much there is.
+        source: Arc<annals_segment::Error>,
+    },
     /// There is no store in the directory, and none was to be made.
     #[error("{path} holds no store")]
     NotFound {
@@ -101,6 +111,18 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether there was no room for what was to be written, on the disk or within the limits of the options.
+    #[must_use]
+    pub fn is_out_of_space(&self) -> bool {
+        match self {
+            Self::NoSpace { .. } => true,
+            Self::Stopped { source, .. } | Self::Environment { source } => source.is_out_of_space(),
+            _ => false,
+        }
+    }
+}
+
 impl From<annals_segment::Error> for Error {
     fn from(source: annals_segment::Error) -> Self {
         use annals_segment::Error as Log;
@@ -108,6 +130,7 @@ impl From<annals_segment::Error> for Error {
             Log::TooLarge { what, len, max } => Self::TooLarge { what, len, max },
             Log::NotFound { path } => Self::NotFound { path: path.display().to_string() },
             Log::Locked { .. } => Self::Locked { source },
+            Log::NoSpace { .. } => Self::NoSpace { source: Arc::new(source) },
             Log::Stopped { .. } => Self::Stopped { durable: Sequence(0), source },
             Log::Newer { .. } => Self::NewerVersion { source },
             source if source.is_damage() => Self::Corrupt { source },

@@ -50,7 +50,23 @@ impl Stopwatch {
     }
 }
 
-pub(crate) fn open(options: Options, directory: Arc<dyn Directory>) -> Result<Store, Error> {
+/// Opens for writing; for reading only where there is a store and no space to put it in order.
+pub(crate) fn open(options: &Options, directory: &Arc<dyn Directory>) -> Result<Store, Error> {
+    match open_for_writing(options.clone(), Arc::clone(directory)) {
+        Err(Error::Environment { source }) if source.is_out_of_space() => {
+            let full = Arc::new(source);
+            match open_to_read(options, directory, Some(&full)) {
+                // Of a store in the making there is nothing to read.
+                Ok(store) if store.report().segment_count == 0 => Err(Error::NoSpace { source: full }),
+                Err(Error::NotFound { .. }) => Err(Error::NoSpace { source: full }),
+                opened => opened,
+            }
+        }
+        opened => opened,
+    }
+}
+
+fn open_for_writing(options: Options, directory: Arc<dyn Directory>) -> Result<Store, Error> {
     let mut report = OpenReport::default();
     let mut stopwatch = Stopwatch(Instant::now());
     if !options.create {
@@ -116,10 +132,19 @@ fn create(
 }
 
 pub(crate) fn open_read_only(options: &Options, directory: &Arc<dyn Directory>) -> Result<Store, Error> {
+    open_to_read(options, directory, None)
+}
+
+/// Opens for reading only; `no_space` is why, where it was to be written.
+fn open_to_read(
+    options: &Options,
+    directory: &Arc<dyn Directory>,
+    no_space: Option<&Arc<annals_segment::Error>>,
+) -> Result<Store, Error> {
     let mut attempt = 0;
     loop {
         let epoch = live_epoch(&**directory)?;
-        match open_beside(options, directory, epoch) {
+        match open_beside(options, directory, epoch, no_space) {
             Err(error)
                 if epoch.is_some() && attempt < ATTEMPTS && !matches!(error, Error::NewerVersion { .. }) =>
             {
@@ -147,9 +172,11 @@ fn open_beside(
     options: &Options,
     directory: &Arc<dyn Directory>,
     epoch: Option<u64>,
+    no_space: Option<&Arc<annals_segment::Error>>,
 ) -> Result<Store, Error> {
     let mut report = OpenReport::default();
     report.is_read_only = true;
+    report.no_space = no_space.map(ToString::to_string);
     let mut stopwatch = Stopwatch(Instant::now());
     let frontier = match epoch {
         Some(epoch) => read_frontier(&**directory, epoch)?,
@@ -179,6 +206,7 @@ fn open_beside(
         visible: AtomicU64::new(visible.0),
         kinds: RwLock::new(Kinds::new(loaded.fold.kind_names)),
         incidents: Mutex::default(),
+        no_space: no_space.cloned(),
         writer: None,
     };
     Ok(Store::new(Arc::new(shared)))
@@ -240,6 +268,7 @@ fn log_options(options: &Options) -> LogOptions {
         prepare: true,
         frame_types: FRAME_TYPES,
         lock_timeout: options.lock_timeout,
+        space: options.space,
     }
 }
 
@@ -335,6 +364,7 @@ fn start(
     let has_work = !without_footers(&view).is_empty();
     let last = Sequence(log.next_sequence().0 - 1);
     let tail_bytes = report.tail_bytes;
+    let space = Arc::clone(log.space());
     let turn = first_turn(&options, &fold, log, tail_bytes);
     let kinds = Kinds::new(fold.kind_names);
     let worker = Arc::new(Worker::default());
@@ -342,6 +372,7 @@ fn start(
     let writer = Writer {
         turn: Mutex::new(Turn { landmark: Landmark { kind_count: kinds.count(), ..turn.landmark }, ..turn }),
         landed: Default::default(),
+        space,
         ids: IdSource::new(Arc::clone(&options.entropy)),
         worker: Arc::clone(&worker),
         thread: Mutex::default(),
@@ -356,6 +387,7 @@ fn start(
         visible: AtomicU64::new(last.0),
         kinds: RwLock::new(kinds),
         incidents: Mutex::default(),
+        no_space: None,
         writer: Some(writer),
     });
     if has_work {

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use annals_checkpoint::SourceOptions;
-use annals_segment::{Directory, DiskDirectory, Entropy, SystemEntropy};
+use annals_segment::{Directory, DiskDirectory, Entropy, SpaceLimits, SystemEntropy};
 
 use crate::{Clock, Error, Store, SystemClock, open};
 
@@ -43,6 +43,7 @@ pub struct Options {
     pub(crate) event_bytes_max: u64,
     pub(crate) batch_bytes_max: u64,
     pub(crate) checkpoint_bytes: u64,
+    pub(crate) space: SpaceLimits,
     pub(crate) sources: SourceOptions,
     pub(crate) background: Background,
     pub(crate) clock: Arc<dyn Clock>,
@@ -60,6 +61,7 @@ impl Default for Options {
             event_bytes_max: 16 << 20,
             batch_bytes_max: 256 << 20,
             checkpoint_bytes: 16 << 20,
+            space: SpaceLimits { budget: None, headroom: 1 << 20 },
             sources: SourceOptions::default(),
             background: Background::Thread,
             clock: Arc::new(SystemClock),
@@ -132,6 +134,25 @@ impl Options {
         self
     }
 
+    /// The most bytes that all files of the store may have together. An append that would pass it is refused with
+    /// [`Error::NoSpace`] before anything is written, and the store goes on; what indexes events is then left
+    /// out first. Only what a recovery sets aside is not counted. Default: as many as fit the disk.
+    #[must_use]
+    pub fn size_budget(mut self, bytes: u64) -> Self {
+        self.space.budget = Some(bytes);
+        self
+    }
+
+    /// The bytes that appends leave unused, of the budget and of the file system: room for the index of what
+    /// was appended, and for putting the store in order after a crash. An append that would take them is
+    /// refused with [`Error::NoSpace`]; 0 lets the file system say it, which ends the writer. The file system
+    /// is asked once in a MiB. Default: 1 MiB.
+    #[must_use]
+    pub fn headroom(mut self, bytes: u64) -> Self {
+        self.space.headroom = bytes;
+        self
+    }
+
     /// Whether footers are used; without them, sealed segments are indexed from their frames. Default: yes.
     #[must_use]
     pub fn use_footers(mut self, use_them: bool) -> Self {
@@ -184,7 +205,7 @@ impl Options {
         let path = path.as_ref();
         let opened = if self.create { DiskDirectory::create(path) } else { DiskDirectory::open(path) };
         let directory = opened.map_err(|error| open::directory_error(path, error))?;
-        open::open(self, Arc::new(directory))
+        open::open(&self, &(Arc::new(directory) as Arc<dyn Directory>))
     }
 
     /// Opens the store in `directory`, whatever it is made of.
@@ -192,7 +213,7 @@ impl Options {
     /// # Errors
     /// As [`Options::open`].
     pub fn open_on(self, directory: impl Directory + 'static) -> Result<Store, Error> {
-        open::open(self, Arc::new(directory))
+        open::open(&self, &(Arc::new(directory) as Arc<dyn Directory>))
     }
 
     /// Opens the store in the directory `path` for reading only. Nothing is written, and a writer in this or

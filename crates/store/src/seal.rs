@@ -58,6 +58,7 @@ impl Shared {
             }
             _ => encode(&index_segment(segment)?.0, segment.place(), segment.digest()?),
         };
+        self.writer()?.space.check_derived(footer.len() as u64)?;
         segment.write_footer(&footer)?;
         let FoundFooter::Sound(region) = segment.footer()? else { return Err(unsound(segment)) };
         let index = SealedIndex::new(Arc::new(region)).map_err(|_| unsound(segment))?;

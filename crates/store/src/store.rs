@@ -49,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) kinds: RwLock<Kinds>,
     /// What went wrong since the open and was mended, or waits to be.
     pub(crate) incidents: Mutex<Vec<String>>,
+    /// Why the store could be opened for reading only, though it was to be written.
+    pub(crate) no_space: Option<Arc<annals_segment::Error>>,
     /// `None` where the store was opened for reading only.
     pub(crate) writer: Option<Writer>,
 }
@@ -289,7 +291,10 @@ impl Shared {
 
     pub(crate) fn incident(&self, what: String) {
         tracing::warn!("{what}");
-        lock(&self.incidents).push(what);
+        let mut incidents = lock(&self.incidents);
+        if incidents.last() != Some(&what) {
+            incidents.push(what);
+        }
     }
 }
 

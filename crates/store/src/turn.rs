@@ -8,7 +8,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use annals_segment::{FrontierFile, Log, Note};
+use annals_segment::{FrontierFile, Log, Note, Space};
 use annals_wire::{Chain, Digest, Generation, Recorded, SegmentId, Sequence};
 
 use crate::{Error, background::Worker, ids::IdSource};
@@ -19,6 +19,8 @@ pub(crate) struct Writer {
     pub(crate) turn: Mutex<Turn>,
     /// Where the members of a group wait: those of even groups at one, those of odd ones at the other.
     pub(crate) landed: [Condvar; 2],
+    /// What the log and its index may take of the disk.
+    pub(crate) space: Arc<Space>,
     pub(crate) ids: IdSource,
     pub(crate) worker: Arc<Worker>,
     pub(crate) thread: Mutex<Option<JoinHandle<()>>>,

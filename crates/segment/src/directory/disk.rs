@@ -143,6 +143,10 @@ impl Directory for DiskDirectory {
         platform::sync_directory(&self.path)
     }
 
+    fn free_space(&self) -> io::Result<Option<u64>> {
+        fs4::available_space(&self.path).map(Some)
+    }
+
     fn lock(&self, name: &str) -> io::Result<Option<Lock>> {
         let path = self.file_path(name);
         let mut options = OpenOptions::new();

@@ -209,6 +209,11 @@ impl Directory for SimulatedDirectory {
         Ok(())
     }
 
+    fn free_space(&self) -> io::Result<Option<u64>> {
+        let state = self.disk.begin(Operation::FreeSpace)?;
+        Ok(state.capacity.map(|_| state.room()))
+    }
+
     fn lock(&self, name: &str) -> io::Result<Option<Lock>> {
         let mut state = self.disk.state();
         let creates = state.cached.find(name).is_err();

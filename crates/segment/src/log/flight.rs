@@ -11,7 +11,8 @@ pub struct Flight {
     offset: u64,
     bytes: Vec<u8>,
     sync: bool,
-    prepare: bool,
+    /// How many bytes may be prepared behind them; 0 for none.
+    prepare: u64,
 }
 
 impl Flight {
@@ -20,7 +21,7 @@ impl Flight {
         offset: u64,
         bytes: Vec<u8>,
         sync: bool,
-        prepare: bool,
+        prepare: u64,
     ) -> Self {
         Self { segment, offset, bytes, sync, prepare }
     }
@@ -33,8 +34,8 @@ impl Flight {
         if !self.bytes.is_empty() {
             self.segment.write(&self.bytes, self.offset)?;
         }
-        if self.prepare {
-            self.segment.prepare(self.end())?;
+        if self.prepare > 0 {
+            self.segment.prepare(self.end(), self.prepare)?;
         }
         if self.sync { self.segment.sync() } else { Ok(()) }
     }

@@ -12,8 +12,8 @@ use serde::Serialize;
 
 use super::{Log, LogOptions, Note, place};
 use crate::{
-    Access, ActiveSegment, Directory, Entropy, Error, File, Layout, SealedPlace, Tail, TornTail, WriterLock,
-    layout::Newest, manifest::ManifestFile, name,
+    Access, ActiveSegment, Directory, Entropy, Error, File, Layout, SealedPlace, Space, Tail, TornTail,
+    WriterLock, layout::Newest, manifest::ManifestFile, name,
 };
 
 /// What opening did to the files.
@@ -118,6 +118,7 @@ impl Recovery {
         let end = tail.position.offset;
         let active = ActiveSegment::open(&*self.directory, newest.header, end)?;
         Ok(Log {
+            space: Space::new(Arc::clone(&self.directory), self.options.space),
             directory: self.directory,
             options: self.options,
             entropy: self.entropy,
@@ -171,7 +172,11 @@ impl Recovery {
             _ => {}
         }
         let to = self.directory.create(sidecar).map_err(Error::io("create", &path))?;
-        copy(from, torn.offset, &*to, 0, torn.len).map_err(Error::io("write", &path))?;
+        if let Err(error) = copy(from, torn.offset, &*to, 0, torn.len) {
+            // Half a copy is of no use, and may have taken the last bytes that the disk had.
+            drop(self.directory.remove(sidecar));
+            return Err(Error::io("write", path)(error));
+        }
         to.sync_data().map_err(Error::io("sync", &path))?;
         self.directory.sync().map_err(Error::io("sync", self.directory.path()))
     }

@@ -7,14 +7,20 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use annals_segment::{
     Directory, Entry, Error, Inventory, Layout, Log, LogOptions, LogReport, Note, Outside, Recovery,
-    SealedPlace, SealedSegment, SeededEntropy, Tail, WriterLock,
+    SealedPlace, SealedSegment, SeededEntropy, SpaceLimits, Tail, WriterLock,
 };
 use annals_wire::{Batch, FrameType, crc};
 
 pub(crate) const TYPES: &[FrameType] = &[FrameType(16)];
 
 pub(crate) fn options() -> LogOptions {
-    LogOptions { segment_bytes: 4096, prepare: true, frame_types: TYPES, lock_timeout: Duration::ZERO }
+    LogOptions {
+        segment_bytes: 4096,
+        prepare: true,
+        frame_types: TYPES,
+        lock_timeout: Duration::ZERO,
+        space: SpaceLimits::default(),
+    }
 }
 
 pub(crate) fn lock(directory: &Arc<dyn Directory>) -> Result<WriterLock, Error> {

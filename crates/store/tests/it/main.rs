@@ -12,4 +12,5 @@ mod history;
 mod opening;
 mod power_loss;
 mod reading;
+mod space;
 mod unlucky;

@@ -17,6 +17,7 @@ pub(super) enum Operation {
     Sync,
     Lock { creates: bool },
     IsLocked,
+    FreeSpace,
     Len,
     Read,
     Write { inode: Inode, offset: u64, len: usize },
@@ -32,7 +33,7 @@ impl Operation {
             Self::Create | Self::Rename | Self::Remove | Self::Sync => true,
             Self::Write { .. } | Self::SetLen { .. } | Self::SyncData(_) => true,
             Self::Open(_) | Self::List | Self::Lock { .. } | Self::IsLocked => false,
-            Self::Len | Self::Read | Self::Map => false,
+            Self::FreeSpace | Self::Len | Self::Read | Self::Map => false,
         }
     }
 
@@ -47,7 +48,7 @@ impl Operation {
             Self::Open(_) | Self::Create | Self::List | Self::Sync | Self::Lock { .. } | Self::IsLocked => {
                 true
             }
-            Self::Rename | Self::Remove | Self::Len | Self::Read | Self::Map => false,
+            Self::Rename | Self::Remove | Self::FreeSpace | Self::Len | Self::Read | Self::Map => false,
             Self::Write { .. } | Self::SetLen { .. } | Self::SyncData(_) => false,
         }
     }

@@ -151,7 +151,7 @@ impl State {
     }
 
     /// How many bytes more all files may have together.
-    fn room(&self) -> u64 {
+    pub(super) fn room(&self) -> u64 {
         self.capacity.map_or(u64::MAX, |capacity| {
             let used = self.cached.files().map(|(_, content)| content.len());
             capacity.saturating_sub(used.fold(0, u64::saturating_add))
