@@ -42,6 +42,10 @@ impl FrameType {
     pub const EVENT: Self = Self(1);
     /// A control record of the store.
     pub const CONTROL: Self = Self(2);
+    /// A record of a log that is no store's.
+    pub const RECORD: Self = Self(16);
+    /// What the owner of such a log writes about the log itself.
+    pub const MARK: Self = Self(17);
 }
 
 /// A frame's place in its batch.

@@ -1,7 +1,7 @@
 //! Annals' bytes: how every structure on disk is laid out, encoded, decoded and checked.
 //!
-//! **Owns** the frame codec, event headers, control records, segment headers, manifest, frontier, footer and
-//! checkpoint, the identifiers and strings in them, their checksums and hashes, and their versions. It is the
+//! **Owns** the frame codec, event headers, control records, segment headers, manifest, frontier, footer,
+//! checkpoint and published states, the identifiers and strings in them, their checksums and hashes, and their versions. It is the
 //! only crate that knows a byte position inside a structure.
 //!
 //! **Does not** open a file, read a clock, start a thread or trust a length: everything here is a pure
@@ -27,6 +27,7 @@ mod ids;
 mod kind;
 mod manifest;
 mod segment_header;
+mod state;
 
 pub use checkpoint::{CHECKPOINT_PREFIX_LEN, CheckpointHead, CheckpointPrefix, CoveredSegment, Watermark};
 pub use codec::crc;
@@ -52,6 +53,7 @@ pub use ids::{
 pub use kind::{Kind, KindError};
 pub use manifest::{CleanEnd, MANIFEST_LEN, MANIFEST_SLOT_LEN, Manifest, REPLACED_COUNT_MAX, Replaced};
 pub use segment_header::{PreviousEnd, SEGMENT_HEADER_LEN, SEGMENT_LEN_MAX, SegmentHeader};
+pub use state::{LogPosition, PUBLICATION_LEN, Publication, STATE_HEADER_LEN, StateHeader};
 
 /// The version of every structure that this crate writes, and the newest that it reads.
 pub const FORMAT_VERSION: u32 = 1;

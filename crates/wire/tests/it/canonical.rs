@@ -159,6 +159,22 @@ fn a_manifest_that_nothing_writes_is_refused() {
             ("reserved bytes at the end", &[(0xffb, &[1])]),
         ],
     );
+    assert_invalid(
+        "state",
+        &[
+            ("another length of its header", &[(0x0c, &[0x88])]),
+            ("segment 0", &[(0x28, &[0])]),
+            ("an end at no multiple of eight", &[(0x30, &[4])]),
+            ("another length", &[(0x40, &[1])]),
+            ("another digest", &[(0x48, &[0])]),
+            ("reserved bytes", &[(0x68, &[1])]),
+            ("version 0", &[(0x08, &[0])]),
+        ],
+    );
+    assert_invalid(
+        "mark-frame",
+        &[("an unknown mark", &[(0x24, &[2])]), ("reserved bytes", &[(0x28, &[1])])],
+    );
     assert_invalid("frontier", &[("reserved bytes", &[(0x34, &[1])]), ("version 0", &[(0x08, &[0])])]);
 }
 
@@ -245,7 +261,7 @@ fn a_newer_version_is_refused_as_such() {
 
 #[test]
 fn something_else_is_told_by_how_it_begins() {
-    for name in ["segment-header", "manifest-slot", "frontier", "checkpoint"] {
+    for name in ["segment-header", "manifest-slot", "frontier", "checkpoint", "state"] {
         let example = example(name);
         let mut bytes = example.bytes.clone();
         bytes[7] ^= 1;

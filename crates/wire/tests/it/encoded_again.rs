@@ -3,7 +3,7 @@
 
 use annals_wire::{
     CheckpointHead, CheckpointPrefix, Control, Coordinate, Event, EventContent, Extension, Frame, FrameSeed,
-    NewFrame, Payload, Tag,
+    FrameType, NewFrame, Payload, Publication, Tag,
 };
 
 const PAYLOAD_LEN_LEN: usize = 4;
@@ -30,6 +30,11 @@ pub(crate) fn assert_frame(frame: &Frame<'_>, seed: FrameSeed, offset: u64, byte
         let mut body = Vec::new();
         control.encode(&mut body);
         assert_eq!((&stamp.encode()[..], &*body), (frame.stamp, frame.body));
+    }
+    if frame.header.frame_type == FrameType::MARK
+        && let Ok(publication) = Publication::decode(frame.body)
+    {
+        assert_eq!(publication.encode()[..], *frame.body);
     }
     if let Ok(event) = Event::decode(frame) {
         assert_eq!(event.stamp.encode()[..], *frame.stamp);

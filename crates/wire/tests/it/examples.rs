@@ -4,9 +4,10 @@ use std::{collections::BTreeSet, fmt};
 
 use annals_wire::{
     Batch, CHECKPOINT_PREFIX_LEN, Chain, CheckpointHead, CheckpointPrefix, CleanEnd, Control, CoveredSegment,
-    Depth, Digest, Error, FooterTrailer, Fork, FrameHeader, Frontier, Generation, Kind, Lane, Manifest,
-    Occurred, PreviousEnd, Recorded, Replaced, Revision, SEGMENT_HEADER_LEN, Salt, SegmentHeader, SegmentId,
-    Sequence, StoreId, Watermark, blake3_digest,
+    Depth, Digest, Error, FooterTrailer, Fork, Frame, FrameHeader, FrameType, Frontier, Generation, Kind,
+    Lane, LogPosition, Manifest, NewFrame, Occurred, PreviousEnd, Publication, Recorded, Replaced, Revision,
+    SEGMENT_HEADER_LEN, Salt, SegmentHeader, SegmentId, Sequence, StateHeader, StoreId, Watermark,
+    blake3_digest,
 };
 
 use crate::{
@@ -192,6 +193,8 @@ pub(crate) fn examples() -> Vec<Example> {
         frontier(),
         footer(&store),
         checkpoint(&store),
+        mark(&store, Place { offset: 512, ..named }),
+        state(&store),
     ]
 }
 
@@ -252,6 +255,46 @@ fn frontier() -> Example {
     };
     let bytes = frontier.encode().to_vec();
     Example::new(Structure::Frontier, "frontier", frontier, bytes, Frontier::decode)
+}
+
+/// What a program might publish of the store's log, which is none of its own.
+const STATE: &[u8] = b"\x81\xa5total\x2a";
+
+fn position(store: &Store) -> LogPosition {
+    let end = store.first_segment_end();
+    let (segment, generation) = (end.id, end.generation);
+    LogPosition { sequence: Sequence(2), segment, generation, offset: end.end, chain: end.chain }
+}
+
+fn mark(store: &Store, place: Place) -> Example {
+    let publication = Publication { sequence: position(store).sequence, digest: blake3_digest(STATE) };
+    let body = publication.encode();
+    let frame = NewFrame {
+        frame_type: FrameType::MARK,
+        skippable: false,
+        sequence: Sequence(0),
+        batch: Batch::SINGLE,
+        synced_len: 512,
+        stamp: &[],
+        body: &body,
+        body_crc: crc32fast::hash(&body),
+    };
+    let mut bytes = Vec::new();
+    frame.encode(place.seed(), place.offset, &mut bytes);
+    let decode = move |bytes: &[u8]| {
+        let frame = Frame::decode(bytes, place.seed(), place.offset)?;
+        Ok((frame.header.frame_type, Publication::decode(frame.body)?))
+    };
+    let value = (FrameType::MARK, publication);
+    Example::new(Structure::Frame(place), "mark-frame", value, bytes, decode).at(place)
+}
+
+fn state(store: &Store) -> Example {
+    let header = StateHeader::new(store.store, position(store), STATE);
+    let bytes = [&header.encode()[..], STATE].concat();
+    let decode =
+        |bytes: &[u8]| StateHeader::decode_file(bytes).map(|(header, state)| (header, state.to_vec()));
+    Example::new(Structure::State, "state", (header, STATE.to_vec()), bytes, decode)
 }
 
 fn indexed(event: &NewEvent, place: Place) -> Indexed {

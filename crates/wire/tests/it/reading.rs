@@ -3,12 +3,16 @@
 
 use annals_wire::{
     Block, CheckpointHead, CheckpointPrefix, Control, Digest, Error, Event, EventId, Footer, Frame,
-    FrameType, Kind, Lane, StreamKey,
+    FrameType, Kind, Lane, Publication, StreamKey,
 };
 
-/// Reads what the frame holds: a control record, or an event.
+/// Reads what the frame holds: a control record, a mark, or an event.
 pub(crate) fn read_frame(frame: &Frame<'_>) -> Result<(), Error> {
-    if frame.header.frame_type == FrameType::CONTROL { read_control(frame) } else { read_event(frame) }
+    match frame.header.frame_type {
+        FrameType::CONTROL => read_control(frame),
+        FrameType::MARK => Publication::decode(frame.body).map(drop),
+        _ => read_event(frame),
+    }
 }
 
 fn read_control(frame: &Frame<'_>) -> Result<(), Error> {

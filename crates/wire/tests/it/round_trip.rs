@@ -2,7 +2,7 @@
 
 use annals_wire::{
     Batch, Coordinate, Error, EventContent, EventId, Extension, FooterTrailer, Frame, FrameType, Frontier,
-    Manifest, NewFrame, SegmentHeader, Sequence, Tag, frame_len,
+    Manifest, NewFrame, SegmentHeader, Sequence, StateHeader, Tag, frame_len,
 };
 use proptest::{collection, prelude::*};
 
@@ -13,7 +13,7 @@ use crate::{
     new_tables::NewTables,
     strategies::{
         checkpoint_head, config, frontier, indexed_events, manifest, new_control, new_event, place,
-        segment_header, trailer,
+        segment_header, state_header, trailer,
     },
 };
 
@@ -74,6 +74,12 @@ proptest! {
     #[test]
     fn a_manifest_is_decoded_as_it_was_encoded(manifest in manifest()) {
         prop_assert_eq!(Manifest::decode(&manifest.encode()), Ok(manifest));
+    }
+
+    #[test]
+    fn a_state_is_decoded_as_it_was_encoded((header, state) in state_header()) {
+        let bytes = [&header.encode()[..], &state].concat();
+        prop_assert_eq!(StateHeader::decode_file(&bytes), Ok((header, &*state)));
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use annals_wire::{
     Batch, Chain, CheckpointHead, CleanEnd, CoveredSegment, Depth, Digest, EventId, FooterTrailer, Fork,
-    Frontier, Generation, Kind, Lane, Manifest, Occurred, PreviousEnd, REPLACED_COUNT_MAX, Recorded,
-    Replaced, Revision, Salt, SegmentHeader, SegmentId, Sequence, StoreId, Watermark,
+    Frontier, Generation, Kind, Lane, LogPosition, Manifest, Occurred, PreviousEnd, REPLACED_COUNT_MAX,
+    Recorded, Replaced, Revision, Salt, SegmentHeader, SegmentId, Sequence, StateHeader, StoreId, Watermark,
 };
 use proptest::{collection, option, prelude::*, sample::select, test_runner::Config};
 
@@ -173,6 +173,23 @@ prop_compose! {
         (clean, replaced) in (option::of(clean_end()), replaced()),
     ) -> Manifest {
         Manifest { counter, store, oldest: SegmentId(oldest), newest: SegmentId(newest), clean, replaced }
+    }
+}
+
+prop_compose! {
+    pub(crate) fn state_header()(
+        (store, sequence, segment) in (store_id(), any::<u64>(), 1..=u64::MAX),
+        (offset, generation, chain) in (64..1_u64 << 28, any::<u32>(), any::<u32>()),
+        state in collection::vec(any::<u8>(), 0..40),
+    ) -> (StateHeader, Vec<u8>) {
+        let position = LogPosition {
+            sequence: Sequence(sequence),
+            segment: SegmentId(segment),
+            generation: Generation(generation),
+            offset: 8 * offset,
+            chain: Chain(chain),
+        };
+        (StateHeader::new(store, position, &state), state)
     }
 }
 

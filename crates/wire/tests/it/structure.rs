@@ -1,6 +1,8 @@
 //! The structures of the format by name, and what can be done with the bytes of any of them.
 
-use annals_wire::{CheckpointHead, Error, Frame, Frontier, Manifest, SegmentHeader};
+use annals_wire::{
+    CheckpointHead, Error, Frame, Frontier, Manifest, STATE_HEADER_LEN, SegmentHeader, StateHeader,
+};
 
 use crate::{
     encoded_again::{assert_checkpoint, assert_frame},
@@ -17,6 +19,7 @@ pub(crate) enum Structure {
     Frontier,
     Footer,
     Checkpoint,
+    State,
 }
 
 impl Structure {
@@ -28,6 +31,7 @@ impl Structure {
             Self::Frontier => Frontier::decode(bytes).map(drop),
             Self::Footer => read_footer(bytes),
             Self::Checkpoint => read_checkpoint(bytes),
+            Self::State => StateHeader::decode_file(bytes).map(drop),
             Self::Frame(place) => read_frame(&Frame::decode(bytes, place.seed(), place.offset)?),
         }
     }
@@ -36,6 +40,10 @@ impl Structure {
     pub(crate) fn reseal(self, bytes: &mut [u8]) {
         match self {
             Self::SegmentHeader | Self::ManifestSlot | Self::Frontier => reseal_end(bytes),
+            Self::State => {
+                let header_len = bytes.len().min(STATE_HEADER_LEN);
+                reseal_end(&mut bytes[..header_len]);
+            }
             Self::Footer => reseal_footer(bytes),
             Self::Checkpoint => reseal_checkpoint(bytes),
             Self::Frame(place) => {
@@ -52,6 +60,9 @@ impl Structure {
             Self::SegmentHeader => SegmentHeader::decode(bytes).map(|header| header.encode().to_vec()),
             Self::ManifestSlot => Manifest::decode(bytes).map(|manifest| manifest.encode()),
             Self::Frontier => Frontier::decode(bytes).map(|frontier| frontier.encode().to_vec()),
+            Self::State => {
+                StateHeader::decode_file(bytes).map(|(header, state)| [&header.encode()[..], state].concat())
+            }
             Self::Footer => return,
             Self::Checkpoint => {
                 return if let Ok(head) = CheckpointHead::decode(bytes) {
