@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf, sync::Arc};
 
-use annals_wire::SegmentId;
+use annals_wire::{SegmentId, Sequence};
 
 /// Why an operation on a log failed.
 #[derive(Debug, thiserror::Error)]
@@ -120,6 +120,16 @@ pub enum Error {
         room: u64,
         /// What limits them.
         limit: &'static str,
+    },
+    /// A record is asked for, or said to be covered, that the log does not hold, or not as durable.
+    #[error("record {asked} is not there: the log holds {first} to {last} durably")]
+    NotHeld {
+        /// The record.
+        asked: Sequence,
+        /// The first that the log holds.
+        first: Sequence,
+        /// The last that is durable.
+        last: Sequence,
     },
     /// More than the format or the options allow.
     #[error("{what} has {len} bytes; at most {max} are allowed")]

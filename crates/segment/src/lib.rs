@@ -1,14 +1,20 @@
-//! Annals' files: a segmented log in one directory that survives crashes and shows damage.
+//! A segmented log in one directory that survives crashes and shows damage: a write-ahead log for anyone, and
+//! the files of an Annals store.
 //!
-//! **Owns** the files: the [`Directory`] they lie in (the system's, one in memory, or a simulated disk that
-//! loses what was not synced), segments and their rotation, the manifest, the lock, the frontier, what a torn
-//! end is and how it is cut, and the log's one writer, [`Log`].
+//! Who wants a log for a program of their own starts at [`WriteAheadLog`]: append a record or an atomic batch,
+//! sync, replay from a position, follow from another process, drop the prefix that is covered elsewhere. It
+//! tells a torn end, which a crash leaves, from damage, which is refused; it knows what was durable; and it can
+//! be tried on a [`SimulatedDirectory`], which loses what was not synced.
+//!
+//! **Owns** the files: the [`Directory`] they lie in (the system's, one in memory, or a simulated disk), segments
+//! and their rotation, the manifest, the lock, the frontier, what a torn end is and how it is cut, the space that
+//! may be taken, and the log's one writer, [`Log`].
 //!
 //! **Does not** know what an entry means: it numbers them, cuts their batches and checks their checksums.
-//! It acknowledges nothing and starts no thread.
+//! It starts no thread.
 //!
-//! **Next:** [`Log`] for writing, [`Inventory`], [`Layout`], [`Tail`] and [`Recovery`] for opening, in that
-//! order; docs/format.md for the bytes.
+//! **Next:** [`WriteAheadOptions`]; below it [`Log`] for writing frames of any type, and [`Inventory`],
+//! [`Layout`], [`Tail`] and [`Recovery`] for opening, in that order; docs/format.md for the bytes.
 
 #![deny(unsafe_code)]
 
@@ -35,6 +41,8 @@ mod layout;
 mod log;
 mod tail;
 
+mod write_ahead;
+
 pub use active::ActiveSegment;
 pub use directory::{
     Access, CrashProfile, Directory, DiskDirectory, Entry as DirectoryEntry, Errno, Fault, File, Lock,
@@ -55,3 +63,4 @@ pub use scan::{Position, Remains, Scan, Scanned, Stop, search};
 pub use sealed::{FoundFooter, SealedPlace, SealedSegment, read_frame};
 pub use space::{Space, SpaceLimits};
 pub use tail::{Outside, Tail, TornTail};
+pub use write_ahead::{Follower, Replayed, TornEnd, WriteAheadLog, WriteAheadOptions};

@@ -6,6 +6,7 @@
 //! opening again finds out. One flight is out at a time.
 
 mod flight;
+mod prefix;
 mod recover;
 
 use std::{path::Path, sync::Arc, time::Duration};

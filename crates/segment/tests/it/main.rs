@@ -11,3 +11,4 @@ mod keeping;
 mod locking;
 mod manifest;
 mod user;
+mod write_ahead;
