@@ -53,7 +53,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         package: "annals-checkpoint",
         layers: &["annals-wire", "annals-segment", "annals-index"],
-        external: &["serde", "thiserror", "tracing"],
+        external: &["rmp-serde", "serde", "thiserror", "tracing"],
     },
     Layer {
         package: "annals",

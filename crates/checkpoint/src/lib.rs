@@ -1,14 +1,19 @@
-//! Annals' checkpoints and cold start: what it takes to open a store without reading its history again.
+//! Checkpoints: what it takes to open a log without reading its history again.
 //!
-//! **Owns** the checkpoint's file, the [`Inventory`](Sources) of what can be opened from, the [`Plan`] (pure:
-//! what is there goes in, what to use comes out), its execution, and the [`OpenReport`] that says what was
-//! used, rejected and mended.
+//! For any program with a [`WriteAheadLog`](annals_segment::WriteAheadLog) and a state that serde can encode:
+//! [`publish`] writes the state durably, records it in the log, and then drops the part of the log that it
+//! covers; [`recover`] finds the newest state that connects to the log without a gap, and replays what follows.
+//! `examples/counter.rs` is such a program, with a thousand crashes.
 //!
-//! **Does not** append, hand out events or know of subscribers. What it loads is derived from the log: with
+//! For an Annals store: **owns** the checkpoint's file, what can be opened from ([`Sources`]), the [`Plan`]
+//! (pure: what is there goes in, what to use comes out), its execution, and the [`OpenReport`] that says what
+//! was used, rejected and mended.
+//!
+//! **Does not** append, hand out events or know of subscribers. What a store loads is derived from its log: with
 //! every source switched off it comes to the same from the frames alone, only later.
 //!
-//! **Next:** [`Sources::look`], [`Plan::decide`], [`Loaded::load`], in that order; docs/architecture.md draws
-//! the flow of an open.
+//! **Next:** [`publish`] and [`recover`]; or [`Sources::look`], [`Plan::decide`], [`Loaded::load`], in that
+//! order; docs/architecture.md draws the flow of an open.
 
 #![forbid(unsafe_code)]
 
@@ -22,10 +27,16 @@ mod load;
 mod plan;
 mod sources;
 
+mod publish;
+mod recover;
+mod state;
+
 pub use error::Error;
 pub use file::{find_checkpoint, write_checkpoint};
 pub use fold::{FRAME_TYPES, Fold, index_frame, index_segment};
 pub use load::{Loaded, Part, PartIndex};
 pub use plan::{Plan, SegmentSource, TailSource};
+pub use publish::{Published, publish};
+pub use recover::{Applied, Recovered, RecoveryReport, recover};
 pub use report::{EventCounts, OpenReport, Phase, Rejected};
 pub use sources::{FoundCheckpoint, SourceOptions, Sources};

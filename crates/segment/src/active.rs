@@ -83,18 +83,21 @@ impl ActiveSegment {
 
     /// Cuts the file at `end`: what was prepared behind it goes.
     pub(crate) fn trim(&self, end: u64) -> Result<(), Error> {
-        let len = self.file.len().map_err(Error::io("look at", &self.path))?;
-        if len != end {
+        if self.file_len()? != end {
             self.file.set_len(end).map_err(Error::io("truncate", &self.path))?;
         }
         self.prepared.store(end, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Where what was prepared ends, and the length of the file.
-    pub(crate) fn prepared(&self) -> Result<(u64, u64), Error> {
-        let len = self.file.len().map_err(Error::io("look at", &self.path))?;
-        Ok((self.prepared.load(Ordering::Relaxed), len))
+    /// Where what was prepared ends.
+    pub(crate) fn prepared_end(&self) -> u64 {
+        self.prepared.load(Ordering::Relaxed)
+    }
+
+    /// The length of the file.
+    pub(crate) fn file_len(&self) -> Result<u64, Error> {
+        self.file.len().map_err(Error::io("look at", &self.path))
     }
 
     /// Writes zeros ahead of `end`, the more the longer the segment is, where all that was prepared is used

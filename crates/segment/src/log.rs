@@ -247,8 +247,11 @@ impl Log {
     /// [`Error::NoSpace`], or [`Error::Io`] where looking fails: nothing was changed, and the log goes on.
     pub fn check_space(&self, len: u64) -> Result<(), Error> {
         self.space.check(len + SEGMENT_HEADER_LEN as u64, || {
-            let (prepared, file) = self.active.prepared()?;
-            Ok(ActiveLen { end: self.end, prepared, file })
+            Ok(ActiveLen {
+                end: self.end,
+                prepared: self.active.prepared_end(),
+                file: self.active.file_len()?,
+            })
         })
     }
 
@@ -326,6 +329,7 @@ impl Log {
             self.synced = self.written;
         }
         self.spare = flight.into_buffer();
+        self.space.note_ahead(self.active.prepared_end().saturating_sub(self.end));
         Ok(())
     }
 
@@ -375,6 +379,7 @@ impl Log {
         )?;
         self.active = Arc::new(next);
         self.end = SEGMENT_HEADER_LEN as u64;
+        self.space.note_ahead(self.active.prepared_end().saturating_sub(self.end));
         self.chain = Chain::default();
         self.written = self.end;
         self.synced = self.end;

@@ -43,6 +43,8 @@ pub struct Space {
     room: AtomicU64,
     /// How much of that may be taken before it is looked at again.
     good_for: AtomicU64,
+    /// How much is prepared for frames already.
+    ahead: AtomicU64,
 }
 
 /// How far the active segment reaches, which its file's length does not tell.
@@ -59,7 +61,8 @@ pub(crate) struct ActiveLen {
 impl Space {
     pub(crate) fn new(directory: Arc<dyn Directory>, limits: SpaceLimits) -> Arc<Self> {
         let known = if limits == SpaceLimits::default() { u64::MAX } else { 0 };
-        Arc::new(Self { limits, directory, room: AtomicU64::new(known), good_for: AtomicU64::new(known) })
+        let (room, good_for) = (AtomicU64::new(known), AtomicU64::new(known));
+        Arc::new(Self { limits, directory, room, good_for, ahead: AtomicU64::new(0) })
     }
 
     /// What may be prepared ahead of frames: no more than they may take.
@@ -84,10 +87,15 @@ impl Space {
 
     /// Takes `len` bytes, which were checked to be there.
     pub(crate) fn take(&self, len: u64) {
-        for counter in [&self.room, &self.good_for] {
+        for counter in [&self.room, &self.good_for, &self.ahead] {
             // One thread at a time stages, and nobody else takes.
             counter.store(counter.load(Ordering::Relaxed).saturating_sub(len), Ordering::Relaxed);
         }
+    }
+
+    /// Notes how much is prepared for frames.
+    pub(crate) fn note_ahead(&self, len: u64) {
+        self.ahead.store(len, Ordering::Relaxed);
     }
 
     /// Makes sure that `len` bytes of what is derived from the log have room. They may use the headroom, but
@@ -100,7 +108,9 @@ impl Space {
             return Ok(());
         }
         let found = self.look(None)?;
-        let promised = self.good_for.load(Ordering::Relaxed);
+        // What is prepared is in the files already.
+        let (promised, ahead) = (self.good_for.load(Ordering::Relaxed), self.ahead.load(Ordering::Relaxed));
+        let promised = promised.saturating_sub(ahead);
         let found = Found {
             used: found.used.saturating_add(promised),
             free: found.free.map(|free| free.saturating_sub(promised)),

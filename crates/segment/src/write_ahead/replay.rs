@@ -47,11 +47,26 @@ impl WriteAheadLog {
     ) -> Result<LogPosition, E> {
         let directory = &**self.log.directory();
         let stretches = self.stretches();
-        if (from.segment, from.offset) > (self.durable.segment, self.durable.offset) {
-            self.check_held(Sequence(self.durable.sequence.0.max(from.sequence.0).saturating_add(1)))?;
-        }
+        self.check_durable(from)?;
         let from = enter(directory, &stretches, *from)?;
         read(directory, &stretches, from, &mut visit)
+    }
+
+    /// Makes sure that `position` is one of this log, and that the log still holds everything behind it.
+    ///
+    /// # Errors
+    /// As [`WriteAheadLog::replay`].
+    pub fn check_position(&self, position: &LogPosition) -> Result<(), Error> {
+        self.check_durable(position)?;
+        enter(&**self.log.directory(), &self.stretches(), *position).map(drop)
+    }
+
+    fn check_durable(&self, position: &LogPosition) -> Result<(), Error> {
+        if (position.segment, position.offset) <= (self.durable.segment, self.durable.offset) {
+            return Ok(());
+        }
+        let asked = Sequence(position.sequence.0.saturating_add(1));
+        Err(Error::NotHeld { asked, first: self.first(), last: self.durable.sequence })
     }
 
     /// The segments, the last as far as it is durable.
