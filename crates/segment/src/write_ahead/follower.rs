@@ -24,6 +24,8 @@ const ATTEMPTS: usize = 20;
 pub struct Follower {
     directory: Arc<dyn Directory>,
     at: Option<LogPosition>,
+    /// The segment that it lies in, where that was the newest when it was read.
+    newest: Option<SealedPlace>,
     /// The last record that was shown.
     shown: Sequence,
 }
@@ -32,13 +34,13 @@ impl Follower {
     /// A follower from the log's first record on.
     #[must_use]
     pub fn new(directory: Arc<dyn Directory>) -> Self {
-        Self { directory, at: None, shown: Sequence(0) }
+        Self { directory, at: None, newest: None, shown: Sequence(0) }
     }
 
     /// A follower from `position` on, which the log's writer or another follower has returned.
     #[must_use]
     pub fn from(directory: Arc<dyn Directory>, position: LogPosition) -> Self {
-        Self { directory, at: Some(position), shown: position.sequence }
+        Self { directory, at: Some(position), newest: None, shown: position.sequence }
     }
 
     /// The position behind what was shown; `None` before the first poll.
@@ -78,6 +80,7 @@ impl Follower {
             visit(replayed)
         })?;
         self.at = Some(at);
+        self.newest = stretches.last().map(|stretch| stretch.place).filter(|place| place.id == at.segment);
         Ok(count)
     }
 
@@ -116,6 +119,13 @@ impl Follower {
 
     /// The segments from where this follower stands, the newest as far as it may be read.
     fn stretches(&self, frontier: Option<Frontier>) -> Result<Vec<Stretch>, Error> {
+        if let (Some(newest), Some(frontier)) = (self.newest, frontier)
+            && newest.id == frontier.segment
+        {
+            // The writer is where it was: no need to look at the others.
+            let place = SealedPlace { end: frontier.end, ..newest };
+            return Ok(vec![Stretch { place, is_chain_known: false }]);
+        }
         let inventory = Inventory::take(&*self.directory)?;
         let upto = frontier.map(|frontier| frontier.segment);
         let layout = Layout::decide(&inventory, self.directory.path(), upto)?;

@@ -1,11 +1,11 @@
 //! The write-ahead log for anyone, against a list of records: through power losses before any operation, read by
 //! positions that were durable, followed from outside, and with its prefix dropped.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, thread};
 
 use annals_segment::{
-    CrashProfile, Directory, Errno, Error, Fault, Follower, MemoryDirectory, Replayed, SeededEntropy,
-    SimulatedDirectory, SpaceLimits, Span, TornEnd, WriteAheadLog, WriteAheadOptions,
+    CrashProfile, Directory, DiskDirectory, Errno, Error, Fault, Follower, MemoryDirectory, Replayed,
+    SeededEntropy, SimulatedDirectory, SpaceLimits, Span, TornEnd, WriteAheadLog, WriteAheadOptions,
 };
 use annals_wire::{LogPosition, Sequence};
 
@@ -399,6 +399,38 @@ fn a_follower_sees_what_is_durable_once_and_in_order() {
     assert_eq!(poll(&mut Follower::from(Arc::clone(&shared), middle)).unwrap(), [b"a", b"b"]);
     log.truncate_prefix(Sequence(202)).unwrap();
     assert!(matches!(poll(&mut follower), Err(Error::NotHeld { asked: Sequence(201), .. })));
+}
+
+#[test]
+fn followers_beside_a_writer_on_a_disk_miss_nothing() {
+    const COUNT: usize = 3000;
+    let directory = tempfile::tempdir().unwrap();
+    let mut log = options().segment_bytes(16 << 10).open(directory.path()).unwrap();
+    let follow = || {
+        let shared: Arc<dyn Directory> = Arc::new(DiskDirectory::open(directory.path()).unwrap());
+        let (mut follower, mut seen) = (Follower::new(shared), Vec::new());
+        while seen.len() < COUNT {
+            seen.extend(poll(&mut follower).unwrap());
+            thread::yield_now();
+        }
+        seen
+    };
+    let seen: Vec<_> = thread::scope(|scope| {
+        let followers = [scope.spawn(follow), scope.spawn(follow)];
+        for number in 0..COUNT {
+            log.append(&record(number)).unwrap();
+            match number % 16 {
+                3 => log.flush().unwrap(),
+                15 => assert_eq!(log.sync().unwrap(), log.durable()),
+                _ => {}
+            }
+        }
+        log.sync().unwrap();
+        followers.into_iter().map(|follower| follower.join().unwrap()).collect()
+    });
+    let expected: Vec<_> = (0..COUNT).map(record).collect();
+    assert!(seen.iter().all(|seen| *seen == expected));
+    log.close().unwrap();
 }
 
 #[test]
