@@ -12,5 +12,6 @@ mod history;
 mod opening;
 mod power_loss;
 mod reading;
+mod small_store;
 mod space;
 mod unlucky;
