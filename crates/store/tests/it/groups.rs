@@ -299,7 +299,7 @@ fn sixteen_threads_share_syncs_and_see_nothing_too_early() {
 }
 
 /// After a failure, `store` shows what was durable, and writes no more.
-fn check_stopped(store: &Store, error: &Error, acknowledged: Sequence) {
+pub(crate) fn check_stopped(store: &Store, error: &Error, acknowledged: Sequence) {
     let Error::Stopped { durable, .. } = *error else { panic!("{error:?}") };
     assert!(durable >= acknowledged, "{durable} durable, {acknowledged} acknowledged");
     assert_eq!(store.last_sequence(), durable, "reads stay at what was visible");
@@ -318,7 +318,7 @@ fn check_stopped(store: &Store, error: &Error, acknowledged: Sequence) {
 }
 
 /// What the disk is left with, killed or without power, holds what was acknowledged and goes on from there.
-fn check_recovers(disk: &SimulatedDirectory, acknowledged: u64, appended: u64, context: &str) {
+pub(crate) fn check_recovers(disk: &SimulatedDirectory, acknowledged: u64, appended: u64, context: &str) {
     let mut images = vec![disk.kill()];
     images.extend(
         CrashProfile::ALL.into_iter().flat_map(|profile| [disk.crash(profile, 1), disk.crash(profile, 7)]),

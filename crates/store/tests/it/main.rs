@@ -7,6 +7,7 @@
 
 mod appending;
 mod damage;
+mod faults;
 mod groups;
 mod history;
 mod opening;
