@@ -4,13 +4,15 @@
 //! Invariant: nobody returns before what was asked of durability holds. What becomes visible was durable
 //! before (or written, where the store says so). After a failure nobody returns success.
 
-use std::sync::{MutexGuard, PoisonError, atomic::Ordering};
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, MutexGuard, PoisonError, atomic::Ordering},
+};
 
 use annals_index::ActiveIndex;
-use annals_segment::FrontierFile;
+use annals_segment::{Flight, FrontierFile};
 use annals_wire::{Frontier, Sequence};
-
-use std::sync::Arc;
 
 use crate::{
     Durability, Error,
@@ -107,7 +109,7 @@ impl Shared {
         let durable = if sync { reach.bytes } else { turn.durable.bytes };
         turn.landing = Landing { written: reach.bytes, durable };
         drop(turn);
-        let outcome = flight.fly();
+        let outcome = self.flown(&flight);
         let mut turn = lock(&writer.turn);
         turn.is_led = false;
         let landed = log(&mut turn)?.land(flight, outcome);
@@ -127,6 +129,15 @@ impl Shared {
         }
         landed.map_err(|source| Error::Stopped { durable: turn.durable.sequence, source })?;
         Ok(turn)
+    }
+
+    /// What becomes of a flight. A panic under it, in a directory of somebody else's making, is a failure like any
+    /// other: who waits for the flight must not wait for ever.
+    fn flown(&self, flight: &Flight) -> Result<(), annals_segment::Error> {
+        catch_unwind(AssertUnwindSafe(|| flight.fly())).unwrap_or_else(|_| {
+            let panicked = io::Error::other("a thread panicked");
+            Err(annals_segment::Error::io("write to", self.directory.path())(panicked))
+        })
     }
 
     /// Lets everybody see what is now durable enough.

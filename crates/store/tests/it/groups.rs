@@ -11,6 +11,7 @@ use std::{
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc,
     },
     thread,
     time::{Duration, Instant},
@@ -40,6 +41,8 @@ struct Watch {
     segment_sync_count: AtomicU64,
     /// Which sync fails, counted from 1; and only that one.
     failing: AtomicU64,
+    /// Which sync panics, counted alike.
+    panicking: AtomicU64,
     /// The file whose sync failed, empty for the directory.
     failed: Mutex<Option<String>>,
     /// The last event of which a sync made sure.
@@ -88,6 +91,7 @@ impl Watched {
         if reached > self.watch.durable.load(Ordering::SeqCst) {
             self.wait_for_everybody();
         }
+        assert_ne!(self.watch.panicking.load(Ordering::SeqCst), number, "no luck at all");
         if self.watch.failing.load(Ordering::SeqCst) == number {
             *self.watch.failed.lock().unwrap() = Some(name.to_owned());
             return Err(io::Error::other("no such luck"));
@@ -371,6 +375,30 @@ fn a_failed_sync_stops_all_sixteen_threads() {
             acknowledged.0 + 2 * THREADS,
             &format!("sync {failing} failed"),
         );
+    }
+}
+
+/// A directory of somebody else's making may panic. Nobody waits for ever for the one whom it happened to.
+#[test]
+fn a_panic_under_a_flight_stops_all_sixteen_threads() {
+    for panicking in [1, 3, 9] {
+        let disk = SimulatedDirectory::new();
+        let watched = Watched::new(&disk);
+        let store = options(1).create(true).segment_bytes(1 << 20).open_on(watched.clone()).unwrap();
+        let first = watched.watch.sync_count.load(Ordering::SeqCst);
+        watched.watch.panicking.store(first + panicking, Ordering::SeqCst);
+        let (store_there, watched_there) = (store.clone(), watched.clone());
+        let (done, outcomes) = mpsc::channel();
+        thread::spawn(move || {
+            done.send(append_at_once(&store_there, &watched_there.watch, 20)).unwrap();
+        });
+        let outcomes = outcomes.recv_timeout(Duration::from_secs(60)).expect("somebody waits for ever");
+        let acknowledged = outcomes.iter().map(|(receipts, _)| receipts.len() as u64).sum();
+        for (_, error) in &outcomes {
+            check_stopped(&store, error.as_ref().expect("the writer stopped"), Sequence(acknowledged));
+        }
+        drop(store);
+        check_recovers(&disk, acknowledged, acknowledged + 2 * THREADS, &format!("sync {panicking}"));
     }
 }
 
