@@ -174,7 +174,7 @@ impl dyn File + '_ {
     /// Reads until `buffer` is full or the file ends; says how many bytes came.
     ///
     /// # Errors
-    /// What the system says.
+    /// What the system says, and at which offset.
     pub fn read_full_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut filled = 0;
         while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
@@ -182,7 +182,10 @@ impl dyn File + '_ {
                 Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                Err(source) => {
+                    let offset = offset + filled as u64;
+                    return Err(io::Error::new(source.kind(), Unreadable { offset, source }));
+                }
             }
         }
         Ok(filled)
@@ -217,6 +220,14 @@ impl dyn File + '_ {
         bytes.truncate(count);
         Ok(bytes)
     }
+}
+
+/// What the system said of a read, and where in the file: a sector that cannot be read is to be found again.
+#[derive(Debug, thiserror::Error)]
+#[error("offset {offset}: {source}")]
+struct Unreadable {
+    offset: u64,
+    source: io::Error,
 }
 
 /// A lock that is held, and let go when dropped.
