@@ -74,10 +74,10 @@ impl Layout {
             newest_id = newest_id.min(upto);
         }
         let mut headers = Vec::new();
-        let mut id = manifest.oldest;
-        while id <= newest_id {
+        let mut next = Some(manifest.oldest).filter(|oldest| *oldest <= newest_id);
+        while let Some(id) = next {
             headers.push(view.header(id)?);
-            id = id.next().ok_or(Error::Exhausted { what: "the segment's id" })?;
+            next = id.next().filter(|next| *next <= newest_id);
         }
         let sealed = view.sealed(&headers)?;
         let newest = headers.last().map(|(header, len)| {
@@ -163,9 +163,8 @@ impl View<'_> {
                 Err(_) => break,
             }
         }
-        if let Some(beyond) =
-            self.inventory.segments.range(newest..).map(|(id, _)| *id).find(|id| Some(*id) > newest.next())
-        {
+        let behind_gap = |id: &SegmentId| newest.next().is_some_and(|next| *id > next);
+        if let Some(beyond) = self.inventory.segments.keys().copied().find(behind_gap) {
             let why = "it lies behind segments that are not there";
             return Err(Error::Misplaced { path: self.path(beyond), why });
         }

@@ -156,7 +156,9 @@ impl Events {
             match (self.direction, found.last()) {
                 (Direction::Forward, Some(last)) if !is_whole => range.start = last.sequence.0 + 1,
                 (Direction::Backward, Some(last)) if !is_whole => range.end = last.sequence.0,
-                (Direction::Forward, _) => range.start = range.start.max(first + u64::from(rows.end).max(1)),
+                (Direction::Forward, _) => {
+                    range.start = range.start.max(first.saturating_add(u64::from(rows.end).max(1)));
+                }
                 (Direction::Backward, _) => range.end = range.end.min(first),
             }
             assert_ne!(*range, before, "every part that is asked is left behind");

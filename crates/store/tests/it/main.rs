@@ -7,6 +7,7 @@
 
 mod appending;
 mod damage;
+mod edges;
 mod faults;
 mod groups;
 mod history;
