@@ -18,11 +18,12 @@ use crate::{
 };
 
 impl Shared {
-    /// Whether more than `bytes` of log came since the last checkpoint.
+    /// Whether more than `bytes` of log came since the last checkpoint, or it is damaged.
     pub(crate) fn is_checkpoint_due(&self, bytes: u64) -> bool {
         let Some(writer) = &self.writer else { return false };
         let turn = lock(&writer.turn);
-        turn.log.is_some() && turn.durable.bytes.saturating_sub(turn.checkpointed_bytes) > bytes
+        let is_behind = turn.durable.bytes.saturating_sub(turn.checkpointed_bytes) > bytes;
+        turn.log.is_some() && (is_behind || turn.owes_checkpoint)
     }
 
     /// Writes a checkpoint of all that is durable.
@@ -30,8 +31,10 @@ impl Shared {
         let writer = self.writer()?;
         let _one_at_a_time = lock(&writer.checkpointing);
         let (landmark, bytes) = {
-            let turn = lock(&writer.turn);
+            let mut turn = lock(&writer.turn);
             self.check_writing(&turn)?;
+            // Tried once: where it cannot be written, that is told, and the store does without it.
+            turn.owes_checkpoint = false;
             (turn.landmark, turn.durable.bytes)
         };
         let place = SealedPlace {

@@ -13,7 +13,7 @@ use std::{
 use annals_checkpoint::{FRAME_TYPES, Fold, Loaded, OpenReport, PartIndex, Plan, Sources};
 use annals_index::ActiveIndex;
 use annals_segment::{
-    Access, Directory, Inventory, Layout, Log, LogOptions, MANIFEST, Note, Recovery, SealedPlace,
+    Access, CHECKPOINT, Directory, Inventory, Layout, Log, LogOptions, MANIFEST, Note, Recovery, SealedPlace,
     SealedSegment, WriterLock, live_epoch, read_frontier, segment_name,
 };
 use annals_wire::{Frontier, Recorded, SegmentId, Sequence};
@@ -361,7 +361,8 @@ fn start(
     log: Log,
 ) -> Store {
     report.store = log.id();
-    let has_work = !without_footers(&view).is_empty();
+    let owes_checkpoint = report.rejected.iter().any(|rejected| rejected.file == CHECKPOINT);
+    let has_work = owes_checkpoint || !without_footers(&view).is_empty();
     let last = Sequence(log.next_sequence().0 - 1);
     let tail_bytes = report.tail_bytes;
     let space = Arc::clone(log.space());
@@ -370,7 +371,11 @@ fn start(
     let worker = Arc::new(Worker::default());
     let is_threaded = options.background == Background::Thread;
     let writer = Writer {
-        turn: Mutex::new(Turn { landmark: Landmark { kind_count: kinds.count(), ..turn.landmark }, ..turn }),
+        turn: Mutex::new(Turn {
+            landmark: Landmark { kind_count: kinds.count(), ..turn.landmark },
+            owes_checkpoint,
+            ..turn
+        }),
         landed: Default::default(),
         space,
         ids: IdSource::new(Arc::clone(&options.entropy)),
@@ -446,6 +451,7 @@ fn first_turn(options: &Options, fold: &Fold, log: Log, tail_bytes: u64) -> Turn
         durable: reach,
         landmark,
         checkpointed_bytes: 0,
+        owes_checkpoint: false,
         log: Some(log),
     }
 }

@@ -57,6 +57,8 @@ pub(crate) struct Turn {
     pub(crate) landmark: Landmark,
     /// How many bytes of log there were at the last checkpoint.
     pub(crate) checkpointed_bytes: u64,
+    /// Whether the checkpoint that was found was rejected, and not yet replaced.
+    pub(crate) owes_checkpoint: bool,
 }
 
 /// How far the log reaches in some respect.

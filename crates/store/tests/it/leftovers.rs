@@ -20,7 +20,6 @@ fn opens(image: &Image, right: &Answers, context: &str, told: impl Fn(&annals::O
     right.check(&store, context);
     assert!(told(store.report()) && !store.report().is_clean(), "{context}: {:?}", store.report());
     store.pump().unwrap();
-    store.checkpoint().unwrap();
     store.close().unwrap();
     let after = crate::history::image(&directory);
     let store = options(4).open_on(directory.clone()).unwrap();
