@@ -343,7 +343,15 @@ impl Walk<'_> {
             report.checkpoint = Some("older than the newest segment, and not used".to_owned());
             return;
         }
-        let Some(reached) = &prefix.reached else { return };
+        let Some(reached) = &prefix.reached else {
+            // The log went another way since, or these are other frames than those that the checkpoint saw.
+            let name = segment_name(watermark.segment, watermark.generation);
+            let (path, offset) = (self.directory.path().join(name), watermark.offset);
+            let (expected, found) = ("the end of a frame".to_owned(), "within one".to_owned());
+            let what = "the place where the checkpoint ends";
+            report.damaged(&annals_segment::Error::Mismatch { path, offset, what, expected, found });
+            return;
+        };
         let file = self.directory.path().join(CHECKPOINT).display().to_string();
         let tables_start =
             found.region.len().saturating_sub(usize::try_from(found.tables_len).unwrap_or(usize::MAX));

@@ -145,7 +145,7 @@ fn nested(depth: usize) -> Vec<u8> {
 }
 
 #[derive(Debug, serde::Deserialize)]
-struct Nested(#[expect(dead_code, reason = "only decoded")] Vec<Nested>);
+struct Nested(#[expect(dead_code, reason = "only decoded")] Vec<Self>);
 
 /// A payload is bytes, whatever it would decode to; decoding it is asked for, and ends in an error.
 #[test]

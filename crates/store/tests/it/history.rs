@@ -244,6 +244,23 @@ impl History {
         }
     }
 
+    /// A copy of the directory as it is now, with a store that goes its own way from here: its random numbers are
+    /// those of `lives`.
+    pub(crate) fn fork(&self, lives: u64) -> Self {
+        let mut fork = Self {
+            directory: directory(&image(&self.directory)),
+            store: None,
+            events: self.events.clone(),
+            names: self.names.clone(),
+            batches: self.batches.clone(),
+            durable: self.durable,
+            numbers: self.numbers,
+            lives,
+        };
+        fork.open();
+        fork
+    }
+
     /// A history of `steps`, whose store is open.
     pub(crate) fn of(steps: &[Step]) -> Self {
         let mut history = Self::new();
@@ -536,6 +553,12 @@ impl Answers {
     /// The same of the first `count` events only.
     pub(crate) fn prefix(&self, count: usize) -> Self {
         Self::of(self.events[..count].to_vec(), self.names.clone())
+    }
+
+    /// The same without the last `count` names of kinds.
+    pub(crate) fn without_last_names(mut self, count: usize) -> Self {
+        self.names.truncate(self.names.len() - count);
+        self
     }
 
     /// Makes sure that `store` has an answer to everything, and the right one.

@@ -5,6 +5,7 @@
 
 #![cfg(test)]
 
+mod allocations;
 mod appending;
 mod damage;
 mod edges;
@@ -18,5 +19,6 @@ mod power_loss;
 mod reading;
 mod small_store;
 mod space;
+mod twins;
 mod unlucky;
 mod unreadable;

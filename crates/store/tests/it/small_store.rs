@@ -16,9 +16,9 @@ pub(crate) fn batch(from: usize, count: usize, durability: Durability) -> Step {
 
 /// A small store: three segments, the newest with a checkpoint in its middle, and a group of two batches at its
 /// end.
-pub(crate) fn history() -> History {
+pub(crate) fn history(seed: u64) -> History {
     use Durability::{Durable, Written};
-    let mut history = History::new();
+    let mut history = History::of_seed(seed);
     for step in [
         Step::Name,
         batch(0, 2, Durable),
@@ -45,7 +45,12 @@ pub(crate) fn history() -> History {
 
 /// The small store and what it must answer; closed, or just let go of.
 pub(crate) fn small(is_closed: bool) -> (Image, Answers) {
-    let mut history = history();
+    small_of_seed(1, is_closed)
+}
+
+/// Another store with the same files and events for each seed.
+pub(crate) fn small_of_seed(seed: u64, is_closed: bool) -> (Image, Answers) {
+    let mut history = history(seed);
     let expected = history.expected().brief();
     if is_closed {
         history.close();

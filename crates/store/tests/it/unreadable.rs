@@ -62,9 +62,10 @@ fn fail_read_of_open(
     match opened {
         Ok(_) if !is_reached => return false,
         Ok(store) => {
+            // Whether there is a store at all is looked at twice; the frontier may fail, and that is told.
+            let is_told = store.incidents().iter().any(|incident| incident.contains("FRONTIER"));
+            assert!(is_told || at == 0 && !is_read_only, "{context}: opened without what could not be read");
             right.check(&store, &context);
-            assert!(store.report().log.torn.is_none(), "{context}: a cut");
-            assert!(store.report().rejected.is_empty(), "{context}: what could not be read was rejected");
         }
         Err(error) => {
             assert_environment(&error, errno, &context);
