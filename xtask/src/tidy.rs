@@ -1,12 +1,13 @@
 //! `tidy`: the rules of this repository that no compiler holds.
 //!
 //! The tables below are the rules; `tree` reads the files, and each module checks one sort of them: the
-//! manifests' arrows between layers, the sources, the documents, and any text. A check is a function from
-//! files to violations and touches nothing, so that each has a test in which it must fail.
+//! manifests' arrows between layers, the sources, the documents, the table of faults, and any text. A check is
+//! a function from files to violations and touches nothing, so that each has a test in which it must fail.
 //!
 //! Invariant: one run prints all violations. A new entry in a table is argued for in docs/architecture.md.
 
 mod documents;
+mod faults;
 mod manifests;
 mod paths;
 mod sources;
@@ -131,7 +132,7 @@ pub(crate) fn run() -> Result<(), Failure> {
 }
 
 fn check(files: &[File]) -> Vec<Violation> {
-    let checks = [manifests::check, sources::check, documents::check, texts::check];
+    let checks = [manifests::check, sources::check, documents::check, faults::check, texts::check];
     let mut violations: Vec<_> = checks.iter().flat_map(|check| check(files)).collect();
     violations.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
     violations

@@ -170,6 +170,7 @@ fn check_cut(is_closed: bool, image: &Image, right: &Answers, name: &str, len: u
 fn every_file_cut_at_every_length() {
     for (is_closed, image, right) in both() {
         for (name, bytes) in &image {
+            // Behind that there is prepared space, of which one length is like another.
             for len in sampled(bytes.len().min(9000), &edges(&image, name)) {
                 check_cut(is_closed, &image, &right, name, len);
             }
