@@ -268,9 +268,21 @@ pub fn search(
     Ok(remains)
 }
 
+/// How many bytes there are up to the last that is not zero. What is prepared is zeros by the kilobyte, so they
+/// are passed over in strides.
+pub(crate) fn nonzero_len(bytes: &[u8]) -> usize {
+    let mut rest = bytes;
+    while let Some((before, stride)) = rest.split_last_chunk::<256>()
+        && stride.iter().fold(0, |all, byte| all | byte) == 0
+    {
+        rest = before;
+    }
+    rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
+}
+
 fn search_window(bytes: &[u8], step: usize, seed: FrameSeed, offset: u64, remains: &mut Remains) {
     let searched = bytes.get(..step).unwrap_or_default();
-    let Some(last) = searched.iter().rposition(|byte| *byte != 0) else { return };
+    let Some(last) = nonzero_len(searched).checked_sub(1) else { return };
     remains.nonzero_end = offset + last as u64 + 1;
     let first = usize::try_from(offset.next_multiple_of(FRAME_ALIGN) - offset).unwrap_or(0);
     for place in (first..=last).step_by(8) {
@@ -293,6 +305,22 @@ mod tests {
 
     use super::*;
     use crate::{Access, Directory, MemoryDirectory};
+
+    #[test]
+    fn bytes_end_with_the_last_that_is_not_zero() {
+        for (len, last) in [(0, None), (255, None), (1000, None), (1000, Some(0)), (1000, Some(999))] {
+            let mut bytes = vec![0; len];
+            if let Some(last) = last {
+                bytes[last] = 1;
+            }
+            assert_eq!(nonzero_len(&bytes), last.map_or(0, |last| last + 1));
+        }
+        for last in 0..600 {
+            let mut bytes = vec![0; 600];
+            bytes[last] = 0x80;
+            assert_eq!(nonzero_len(&bytes), last + 1);
+        }
+    }
 
     const KNOWN: &[FrameType] = &[FrameType(16), FrameType(17)];
     const START: u64 = SEGMENT_HEADER_LEN as u64;

@@ -148,7 +148,7 @@ impl SealedSegment {
             Ok(found) => found,
             Err(source) if source.is_newer_version() => return Err(Error::bytes(&self.path, at)(source)),
             Err(source) => {
-                let is_empty = self.behind()?.iter().all(|byte| *byte == 0);
+                let is_empty = crate::scan::nonzero_len(&self.behind()?) == 0;
                 return Ok(if is_empty {
                     FoundFooter::Absent
                 } else {

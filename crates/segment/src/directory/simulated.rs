@@ -11,6 +11,7 @@ mod errno;
 mod fault;
 mod file;
 mod image;
+mod moments;
 mod operation;
 mod random;
 mod state;
@@ -131,7 +132,7 @@ impl SimulatedDirectory {
     /// build, and no promise beyond.
     #[must_use]
     pub fn digest(&self) -> u64 {
-        self.disk.state().cached.digest()
+        self.disk.state().cached.digest(&[])
     }
 
     /// The bytes of the file `name` as they can be read, also on a disk without power.

@@ -6,9 +6,9 @@
 
 use std::{
     collections::BTreeMap,
-    hash::{Hash, Hasher},
+    hash::Hasher,
     io, iter,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 /// The size of what the page cache writes at once.
@@ -22,6 +22,8 @@ static ZEROS: Page = [0; PAGE_LEN];
 pub(super) struct Content {
     len: u64,
     pages: BTreeMap<u64, Arc<Page>>,
+    /// The hash of what can be read, once somebody asked; gone with every change.
+    digest: OnceLock<u64>,
 }
 
 impl Content {
@@ -38,8 +40,12 @@ impl Content {
 
     /// Stores `bytes` at `offset` and leaves the length as it is.
     pub(super) fn store(&mut self, offset: u64, bytes: &[u8]) {
+        self.digest.take();
         for (at, piece) in pieces(offset, bytes, PAGE_LEN) {
             let (number, start) = locate(at);
+            if is_zero(piece) && !self.pages.contains_key(&number) {
+                continue;
+            }
             let page = self.pages.entry(number).or_insert_with(|| Arc::new(ZEROS));
             let target = Arc::make_mut(page).get_mut(start..start + piece.len());
             target.expect("a piece lies within one page").copy_from_slice(piece);
@@ -48,11 +54,13 @@ impl Content {
 
     /// Makes the length at least `len`.
     pub(super) fn grow(&mut self, len: u64) {
+        self.digest.take();
         self.len = self.len.max(len);
     }
 
     /// Makes the length `len`, and drops all that is stored past it.
     pub(super) fn set_len(&mut self, len: u64) {
+        self.digest.take();
         let (number, start) = locate(len);
         while let Some(last) = self.pages.last_entry().filter(|last| *last.key() > number) {
             last.remove();
@@ -65,12 +73,56 @@ impl Content {
         self.len = len;
     }
 
+    /// Whether zeros are stored in `offset..offset + len`, whatever the length allows to read.
+    pub(super) fn is_zero_at(&self, offset: u64, len: usize) -> bool {
+        let zeros = vec![0; len];
+        pieces(offset, &zeros, PAGE_LEN).all(|(at, piece)| {
+            let (number, start) = locate(at);
+            let page = self.pages.get(&number);
+            page.is_none_or(|page| page.get(start..start + piece.len()).is_some_and(is_zero))
+        })
+    }
+
     /// Whether bytes are stored past the length.
     pub(super) fn has_hidden(&self) -> bool {
         let (number, start) = locate(self.len);
         self.pages.last_key_value().is_some_and(|(last, page)| {
             *last > number || (*last == number && page.get(start..) != ZEROS.get(start..))
         })
+    }
+
+    /// A hash of what can be read, and not of how it is stored: a page of zeros is as good as none.
+    pub(super) fn digest(&self) -> u64 {
+        *self.digest.get_or_init(|| {
+            let mut hasher = ContentHasher::default();
+            hasher.write(&self.len.to_le_bytes());
+            for (number, page) in &self.pages {
+                let left = usize::try_from(self.len.saturating_sub(number * PAGE_LEN as u64));
+                let visible = page.get(..left.unwrap_or(usize::MAX).min(PAGE_LEN)).unwrap_or_default();
+                if !is_zero(visible) {
+                    hasher.write(&number.to_le_bytes());
+                    hasher.write(visible);
+                }
+            }
+            hasher.finish()
+        })
+    }
+
+    /// Whether the same bytes can be read of both.
+    pub(super) fn reads_as(&self, other: &Self) -> bool {
+        let page = |content: &Self, number: &u64| content.pages.get(number).cloned();
+        let same_page = |number: &u64| match (page(self, number), page(other, number)) {
+            (Some(one), Some(other)) if Arc::ptr_eq(&one, &other) => true,
+            (one, other) => {
+                let left = usize::try_from(self.len.saturating_sub(number * PAGE_LEN as u64));
+                let visible = left.unwrap_or(usize::MAX).min(PAGE_LEN);
+                let bytes = |page: &Option<Arc<Page>>| {
+                    page.as_ref().map_or(ZEROS, |page| **page).get(..visible).map(<[u8]>::to_vec)
+                };
+                bytes(&one) == bytes(&other)
+            }
+        };
+        self.len == other.len && self.pages.keys().chain(other.pages.keys()).all(same_page)
     }
 
     /// Reads into `buffer` from `offset` what the length allows; says how many bytes came.
@@ -102,20 +154,30 @@ impl Content {
     }
 }
 
-/// Of what can be read, and not of how it is stored: a page of zeros is as good as none.
-impl Hash for Content {
-    fn hash<H: Hasher>(&self, hasher: &mut H) {
-        self.len.hash(hasher);
-        for (number, page) in &self.pages {
-            let left =
-                usize::try_from(self.len.saturating_sub(number * PAGE_LEN as u64)).unwrap_or(usize::MAX);
-            let visible = left.min(PAGE_LEN);
-            if page.get(..visible) != ZEROS.get(..visible) {
-                number.hash(hasher);
-                page.get(..visible).hash(hasher);
-            }
+/// For images that nobody means harm with: eight bytes a step.
+/// (The multiplication and rotation of FxHash, and the last step of SplitMix64.)
+#[derive(Default)]
+struct ContentHasher(u64);
+
+impl Hasher for ContentHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word.split_at_mut(chunk.len()).0.copy_from_slice(chunk);
+            self.0 = (self.0.rotate_left(5) ^ u64::from_le_bytes(word)).wrapping_mul(0x517c_c1b7_2722_0a95);
         }
     }
+
+    fn finish(&self) -> u64 {
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+/// Whether `bytes`, at most a page, are all zero.
+pub(super) fn is_zero(bytes: &[u8]) -> bool {
+    ZEROS.get(..bytes.len()) == Some(bytes)
 }
 
 /// `bytes` at `offset`, cut where the file's multiples of `step` are.

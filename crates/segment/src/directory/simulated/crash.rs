@@ -4,6 +4,8 @@
 //! of what was pending: garbage only takes the place of bytes that were being written. The profiles of file
 //! systems follow what images of real ones had after a cut (dm-log-writes, between two flushes).
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{
     content::{PAGE_LEN, pieces},
     image::{Inode, Unit},
@@ -27,8 +29,9 @@ pub enum CrashProfile {
     Ext4,
     /// Names in order; pages and lengths in order, at times behind the names. Never a hole.
     Btrfs,
-    /// All in order up to one page, of which the bytes up to some place arrive, or some of the sectors; the
-    /// others are as before or garbage.
+    /// All in order up to one page, or each file in order up to one page of its own, and names in order up to
+    /// some place. Of such a page the bytes up to some place arrive, or some of the sectors; the others are as
+    /// before or garbage.
     Torn,
     /// Names in any order, the two halves of a rename too; any subset of pages and lengths.
     RenameReorder,
@@ -138,24 +141,57 @@ fn halved_renames(pending: &[Unit], random: &mut Random) -> Vec<Unit> {
     units
 }
 
+/// Half the time all that was under way is cut at one place, as by a disk with one write at a time; else each
+/// file is cut where it is, as by one with several.
 fn torn(pending: &[Unit], random: &mut Random) -> Vec<Unit> {
-    let is_write = |unit: &Unit| matches!(unit, Unit::Write { .. });
-    let writes: Vec<usize> =
-        (0..pending.len()).filter(|index| pending.get(*index).is_some_and(is_write)).collect();
+    let writes: Vec<(usize, Inode)> = pending.iter().enumerate().filter_map(write_of).collect();
     if writes.is_empty() {
         return ordered(pending, random);
     }
-    let last = writes.get(random.below(writes.len())).copied();
-    let (before, from_last) = pending.split_at(last.expect("drawn below their count"));
-    let mut units = Vec::new();
-    for unit in before {
-        push_with_length(unit, &mut units);
+    let draw = |writes: &[(usize, Inode)], random: &mut Random| {
+        writes.get(random.below(writes.len())).expect("drawn below their count").0
+    };
+    if random.chance(1, 2) {
+        let cut = draw(&writes, random);
+        return torn_at(pending, cut, &|_| cut, random);
     }
-    if let Some(Unit::Write { inode, offset, bytes }) = from_last.first() {
-        if random.chance(1, 2) {
-            cut_at_byte(*inode, *offset, bytes, random, &mut units);
-        } else {
-            lose_sectors(*inode, *offset, bytes, random, &mut units);
+    let inodes: BTreeSet<Inode> = writes.iter().map(|(_, inode)| *inode).collect();
+    let mut cuts = BTreeMap::new();
+    for inode in inodes {
+        let own: Vec<_> = writes.iter().copied().filter(|(_, written)| *written == inode).collect();
+        cuts.insert(inode, draw(&own, random));
+    }
+    let names_end = random.below(pending.len() + 1);
+    torn_at(pending, names_end, &|inode| cuts.get(&inode).copied().unwrap_or(names_end), random)
+}
+
+fn write_of((index, unit): (usize, &Unit)) -> Option<(usize, Inode)> {
+    match unit {
+        Unit::Write { inode, .. } => Some((index, *inode)),
+        _ => None,
+    }
+}
+
+/// Names up to `names_end`, and each file up to its own cut, where the page is torn if one is written there.
+fn torn_at(
+    pending: &[Unit],
+    names_end: usize,
+    cut: &dyn Fn(Inode) -> usize,
+    random: &mut Random,
+) -> Vec<Unit> {
+    let mut units = Vec::new();
+    for (index, unit) in pending.iter().enumerate() {
+        let end = unit.content_of().map_or(names_end, cut);
+        if index < end {
+            push_with_length(unit, &mut units);
+        } else if index == end
+            && let Unit::Write { inode, offset, bytes } = unit
+        {
+            if random.chance(1, 2) {
+                cut_at_byte(*inode, *offset, bytes, random, &mut units);
+            } else {
+                lose_sectors(*inode, *offset, bytes, random, &mut units);
+            }
         }
     }
     units
@@ -188,8 +224,6 @@ fn lose_sectors(inode: Inode, offset: u64, bytes: &[u8], random: &mut Random, un
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
     use crate::directory::{Access, Directory, SimulatedDirectory};
 
@@ -310,16 +344,15 @@ mod tests {
     }
 
     #[test]
-    fn a_rename_may_be_durable_before_the_bytes_except_when_torn() {
+    fn a_rename_may_be_durable_before_the_bytes() {
         let disk = SimulatedDirectory::new();
         let file = disk.create("temporary").unwrap();
         file.write_all_at(&[7; 6000], 0).unwrap();
         disk.rename("temporary", "final").unwrap();
         for profile in CrashProfile::ALL {
-            let is_empty =
-                |image: &SimulatedDirectory| image.file("final").is_some_and(|bytes| bytes.is_empty());
-            let found = outcomes(&disk, profile).iter().any(is_empty);
-            assert_eq!(found, profile != CrashProfile::Torn, "{profile:?}");
+            let lacks_bytes =
+                |image: &SimulatedDirectory| image.file("final").is_some_and(|bytes| bytes != [7; 6000]);
+            assert!(outcomes(&disk, profile).iter().any(lacks_bytes), "{profile:?}");
         }
     }
 
@@ -354,5 +387,28 @@ mod tests {
         assert!(logs.iter().any(|log| log.len() % 512 != 0 && log[6..].iter().all(|byte| *byte == 7)));
         assert!(logs.iter().any(|log| log.contains(&0)));
         assert!(logs.iter().any(|log| log[6..].iter().any(|byte| *byte != 0 && *byte != 7)));
+    }
+
+    #[test]
+    fn two_files_may_be_torn_at_once_and_each_at_one_place_only() {
+        let disk = SimulatedDirectory::new();
+        for name in ["one", "other"] {
+            let file = disk.create(name).unwrap();
+            disk.sync().unwrap();
+            file.write_all_at(&[7; 8192], 0).unwrap();
+        }
+        let is_cut = |image: &SimulatedDirectory, name| !image.file(name).unwrap().len().is_multiple_of(512);
+        let images = outcomes(&disk, CrashProfile::Torn);
+        assert!(images.iter().any(|image| is_cut(image, "one") && is_cut(image, "other")));
+        for image in images {
+            for name in ["one", "other"] {
+                let bytes = image.file(name).unwrap();
+                let wrong = bytes.iter().position(|byte| *byte != 7).unwrap_or(bytes.len());
+                assert!(
+                    bytes.len() <= (wrong / PAGE_LEN + 1) * PAGE_LEN,
+                    "a page behind the torn one arrived"
+                );
+            }
+        }
     }
 }

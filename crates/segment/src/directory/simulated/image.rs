@@ -91,6 +91,11 @@ impl Image {
         self.contents.get(&inode).map_or(0, |content| content.len())
     }
 
+    /// Whether the file has nothing but zeros stored there, where it is at all.
+    pub(super) fn is_zero_at(&self, inode: Inode, offset: u64, len: usize) -> bool {
+        self.contents.get(&inode).is_none_or(|content| content.is_zero_at(offset, len))
+    }
+
     /// Whether the file has these bytes at `offset`.
     pub(super) fn holds(&self, inode: Inode, offset: u64, bytes: &[u8]) -> bool {
         let mut there = vec![0; bytes.len()];
@@ -108,13 +113,28 @@ impl Image {
         self.contents.insert(inode, content);
     }
 
-    pub(super) fn digest(&self) -> u64 {
+    /// A hash of all files whose names are not among `but`.
+    pub(super) fn digest(&self, but: &[&str]) -> u64 {
         let mut hasher = DefaultHasher::new();
-        for (name, content) in self.files() {
+        for (name, content) in self.files().filter(|(name, _)| !but.contains(name)) {
             name.hash(&mut hasher);
-            content.hash(&mut hasher);
+            content.digest().hash(&mut hasher);
         }
         hasher.finish()
+    }
+
+    /// The names of the files that only one of the two has, or that have other bytes in each; of the pages that
+    /// both share, none is looked at.
+    pub(super) fn differing(&self, other: &Self) -> Vec<String> {
+        let names: BTreeSet<&Arc<str>> = self.names.keys().chain(other.names.keys()).collect();
+        let content = |image: &'_ Self, name: &Arc<str>| {
+            image.names.get(name).and_then(|inode| image.contents.get(inode)).cloned()
+        };
+        let differs = |name: &&Arc<str>| match (content(self, name), content(other, name)) {
+            (Some(one), Some(other)) => !one.reads_as(&other),
+            _ => true,
+        };
+        names.into_iter().filter(differs).map(|name| name.to_string()).collect()
     }
 
     fn link(&mut self, name: &Arc<str>, inode: Inode) {

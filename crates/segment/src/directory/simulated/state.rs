@@ -33,6 +33,8 @@ pub(super) struct State {
     read_fault: Option<ReadFault>,
     pub(super) stop_before: Option<u64>,
     pub(super) is_stopped: bool,
+    /// The disk before each operation since it was told to remember; `None` where it was not.
+    pub(super) moments: Option<Vec<Self>>,
     inode_next: u64,
 }
 
@@ -43,6 +45,9 @@ impl State {
         self.is_stopped |= changes && self.stop_before.is_some_and(|stop| self.operation_count >= stop);
         if self.is_stopped {
             return Err(io::Error::other("simulated power loss"));
+        }
+        if changes {
+            self.remember();
         }
         self.fault = self.faults.of_change(operation, self.is_growing(operation), self.operation_count);
         self.read_fault = self.faults.of_read(operation, self.read_count);
@@ -56,6 +61,13 @@ impl State {
                 Err(errno.into())
             }
             _ => Ok(()),
+        }
+    }
+
+    fn remember(&mut self) {
+        if self.moments.is_some() {
+            let moment = self.after_kill();
+            self.moments.get_or_insert_default().push(moment);
         }
     }
 
