@@ -5,15 +5,15 @@
 //! before the manifest names it. What survived unproven is written and synced again, because that it can be
 //! read does not mean that it is on the disk. A log that was closed cleanly is not written at all.
 
-use std::sync::Arc;
+use std::{ops::Range, path::Path, sync::Arc};
 
-use annals_wire::{Manifest, PreviousEnd, SEGMENT_HEADER_LEN, Sequence};
+use annals_wire::{FrameSeed, Manifest, PreviousEnd, SEGMENT_HEADER_LEN, Sequence};
 use serde::Serialize;
 
 use super::{Log, LogOptions, Note, place};
 use crate::{
-    Access, ActiveSegment, Directory, Entropy, Error, File, Layout, SealedPlace, Space, Tail, TornTail,
-    WriterLock, layout::Newest, manifest::ManifestFile, name,
+    Access, ActiveSegment, Directory, Entropy, Error, File, FrameBytes, Layout, SealedPlace, Space, Tail,
+    TornTail, WriterLock, layout::Newest, manifest::ManifestFile, name,
 };
 
 /// What opening did to the files.
@@ -152,10 +152,10 @@ impl Recovery {
         file.set_len(end).map_err(Error::io("truncate", &path))?;
         if !newest.is_named {
             // Its header may be in the page cache only, too.
-            copy(&*file, 0, &*file, 0, SEGMENT_HEADER_LEN as u64).map_err(Error::io("rewrite", &path))?;
+            file.write_all_at(&newest.header.encode(), 0).map_err(Error::io("rewrite", &path))?;
         }
         if proven < end {
-            copy(&*file, proven, &*file, proven, end - proven).map_err(Error::io("rewrite", &path))?;
+            rewrite(&*file, &path, newest.header.seed(), proven..end)?;
             report.rewritten = Some((proven, end));
         }
         file.sync_data().map_err(Error::io("sync", &path))?;
@@ -180,6 +180,26 @@ impl Recovery {
         to.sync_data().map_err(Error::io("sync", &path))?;
         self.directory.sync().map_err(Error::io("sync", self.directory.path()))
     }
+}
+
+/// How many bytes of frames are written at once, unless one frame alone has more.
+const REWRITTEN_LEN: usize = 1 << 20;
+
+/// Writes the frames of `range` again as they are. Each is checked when it is read for that: a bit that is read
+/// wrong just then must not become what the disk has.
+fn rewrite(file: &dyn File, path: &Path, seed: FrameSeed, range: Range<u64>) -> Result<(), Error> {
+    let (mut frames, mut written, mut read) = (Vec::new(), range.start, range.start);
+    while written < range.end {
+        let frame = FrameBytes::read(file, path, seed, read)?;
+        frames.extend_from_slice(frame.as_bytes());
+        read += frame.as_bytes().len() as u64;
+        if frames.len() >= REWRITTEN_LEN || read >= range.end {
+            file.write_all_at(&frames, written).map_err(Error::io("rewrite", path))?;
+            written = read;
+            frames.clear();
+        }
+    }
+    Ok(())
 }
 
 fn copy(from: &dyn File, from_offset: u64, to: &dyn File, to_offset: u64, len: u64) -> std::io::Result<()> {

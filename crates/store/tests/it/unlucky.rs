@@ -11,7 +11,7 @@ use annals::{
     Background, Coordinate, Durability, Error, EventId, Kind, NewEvent, Options, Query, QueryItem,
     SeededEntropy, Sequence, SimulatedDirectory, Tag, verify_on,
 };
-use annals_segment::{Access, Directory, DirectoryEntry, File, Lock};
+use annals_segment::{Access, Directory, DirectoryEntry, File, Lock, ReadFault, Span};
 
 fn options(seed: u64) -> Options {
     let options = Options::new().create(true).segment_bytes(4096);
@@ -291,4 +291,30 @@ fn a_reader_that_meets_a_writers_first_append_does_not_see_what_is_not_durable()
     store.append_with(&NewEvent::new(&at, kind(), b"unsynced"), Durability::Written).unwrap();
     gate.set(GateState::Open);
     assert_eq!(reading.join().unwrap(), Sequence(1));
+}
+
+#[test]
+fn a_bit_read_wrong_while_a_tail_is_written_again_does_not_get_onto_the_disk() {
+    let disk = SimulatedDirectory::new();
+    let store = options(1).open_on(disk.clone()).unwrap();
+    for number in 0..6 {
+        store.append(&NewEvent::new(&coordinate(number), kind(), &[7; 200])).unwrap();
+    }
+    let killed = disk.kill();
+    let reads = {
+        let disk = killed.kill();
+        drop(options(2).open_on(disk.clone()).unwrap());
+        disk.read_count()
+    };
+    for (at, bit) in (0..reads).flat_map(|at| [3, 4000, 9999].map(|bit| (at, bit))) {
+        let disk = killed.kill();
+        disk.inject_read(at, ReadFault::FlipBit { bit }, Span::Once);
+        let opened = options(2).open_on(disk.clone());
+        // What looked torn was cut off, and told.
+        if opened.is_ok_and(|store| store.report().log.torn.is_some()) {
+            continue;
+        }
+        let store = options(3).open_on(disk.kill()).unwrap_or_else(|error| panic!("read {at}: {error}"));
+        assert_eq!(store.all().map(Result::unwrap).count(), 6, "read {at}, bit {bit}");
+    }
 }
