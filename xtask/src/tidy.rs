@@ -66,6 +66,11 @@ const LAYERS: &[Layer] = &[
         layers: &["annals"],
         external: &["clap", "comfy-table", "indicatif", "jiff", "serde", "serde_json", "uuid"],
     },
+    Layer {
+        package: "annals-campaign",
+        layers: &["annals-segment", "annals"],
+        external: &["clap", "comfy-table", "indicatif", "serde", "serde_json"],
+    },
     Layer { package: "annals-derive", layers: &[], external: &["proc-macro2", "quote", "syn"] },
 ];
 

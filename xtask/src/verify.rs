@@ -14,7 +14,7 @@ use crate::{
     tidy,
 };
 
-const CRASH_SECONDS: u64 = 20;
+const CRASH_SECONDS: u64 = 60;
 
 /// Runs all steps up to the first that fails.
 pub(crate) fn run() -> Result<(), Failure> {

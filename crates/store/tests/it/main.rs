@@ -1,7 +1,7 @@
 //! The store's tests.
 //!
-//! Each module is one promise: what an append demands and gives, how reads agree, what opening finds, what a
-//! crash leaves, which damage is told.
+//! Each module is one promise: what an append demands and gives, how reads agree, what opening finds,
+//! which damage is told. What a crash leaves is the campaign's business: crates/campaign.
 
 #![cfg(test)]
 
@@ -15,7 +15,6 @@ mod history;
 mod leftovers;
 mod misplaced;
 mod opening;
-mod power_loss;
 mod reading;
 mod small_store;
 mod space;
