@@ -71,6 +71,8 @@ impl Recovery {
         let mut manifest = ManifestFile::open(&*self.directory, self.layout.manifest.clone())?;
         let (Some(newest), Some(tail)) = (self.layout.newest.clone(), self.tail.clone()) else {
             report.was_unclean = true;
+            // The manifest's name may be in the page cache only: no segment may outlive a power loss without it.
+            self.directory.sync().map_err(Error::io("sync", self.directory.path()))?;
             let log = self.begin(manifest, None, Sequence(1))?;
             return Ok((log, report, None));
         };

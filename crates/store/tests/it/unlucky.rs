@@ -66,6 +66,27 @@ fn a_creation_that_was_killed_is_made_durable_before_it_is_used() {
 }
 
 #[test]
+fn a_manifest_that_a_kill_left_unsynced_outlives_a_power_loss_with_the_first_segment() {
+    let disk = SimulatedDirectory::new();
+    disk.remember();
+    drop(options(1).open_on(disk.clone()).unwrap());
+    for (stop, killed) in disk.moments().iter().enumerate() {
+        killed.remember();
+        drop(options(2).open_on(killed.clone()).unwrap());
+        for (again, moment) in killed.moments().iter().enumerate() {
+            let units = moment.pending_units(&["LOCK", "FRONTIER"]);
+            for subset in 0..1_u64 << units.len().min(8) {
+                let kept =
+                    |unit| units.iter().position(|of| *of == unit).is_some_and(|at| subset >> at & 1 == 1);
+                if let Err(error) = options(3).open_on(moment.crash_subset(kept)) {
+                    panic!("killed before {stop}, again before {again}, subset {subset:b} survives: {error}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn a_manifest_slot_is_durable_before_the_other_is_written() {
     let disk = SimulatedDirectory::new();
     let store = options(1).open_on(disk.clone()).unwrap();
