@@ -147,7 +147,8 @@ pub trait File: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// What the system says; the bytes written since the last sync may then be lost although they can
-    /// still be read, and a later sync that succeeds says nothing about them.
+    /// still be read, and a later sync that succeeds says nothing about them. An interruption that gets here is
+    /// a failure too: asking again is for whoever talks to the system and knows what that would mean.
     fn sync_data(&self) -> io::Result<()>;
 
     /// The first `len` bytes as one slice: a map where the system has them, a copy elsewhere. The caller

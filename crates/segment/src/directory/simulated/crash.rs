@@ -29,9 +29,9 @@ pub enum CrashProfile {
     Ext4,
     /// Names in order; pages and lengths in order, at times behind the names. Never a hole.
     Btrfs,
-    /// All in order up to one page, or each file in order up to one page of its own, and names in order up to
-    /// some place. Of such a page the bytes up to some place arrive, or some of the sectors; the others are as
-    /// before or garbage.
+    /// All in order up to one page; or each file in order up to one page of its own, and names in order up to
+    /// some place; or any subset, and some of the pages. Of such a page the bytes up to some place arrive, or some
+    /// of the sectors; the others are as before or garbage.
     Torn,
     /// Names in any order, the two halves of a rename too; any subset of pages and lengths.
     RenameReorder,
@@ -141,8 +141,8 @@ fn halved_renames(pending: &[Unit], random: &mut Random) -> Vec<Unit> {
     units
 }
 
-/// Half the time all that was under way is cut at one place, as by a disk with one write at a time; else each
-/// file is cut where it is, as by one with several.
+/// At times all that was under way is cut at one place, as by a disk with one write at a time; at times each file
+/// is cut where it is, or each page for itself, as by one with several.
 fn torn(pending: &[Unit], random: &mut Random) -> Vec<Unit> {
     let writes: Vec<(usize, Inode)> = pending.iter().enumerate().filter_map(write_of).collect();
     if writes.is_empty() {
@@ -151,9 +151,13 @@ fn torn(pending: &[Unit], random: &mut Random) -> Vec<Unit> {
     let draw = |writes: &[(usize, Inode)], random: &mut Random| {
         writes.get(random.below(writes.len())).expect("drawn below their count").0
     };
-    if random.chance(1, 2) {
-        let cut = draw(&writes, random);
-        return torn_at(pending, cut, &|_| cut, random);
+    match random.below(3) {
+        0 => return torn_anywhere(pending, random),
+        1 => {
+            let cut = draw(&writes, random);
+            return torn_at(pending, cut, &|_| cut, random);
+        }
+        _ => {}
     }
     let inodes: BTreeSet<Inode> = writes.iter().map(|(_, inode)| *inode).collect();
     let mut cuts = BTreeMap::new();
@@ -187,14 +191,34 @@ fn torn_at(
         } else if index == end
             && let Unit::Write { inode, offset, bytes } = unit
         {
-            if random.chance(1, 2) {
-                cut_at_byte(*inode, *offset, bytes, random, &mut units);
-            } else {
-                lose_sectors(*inode, *offset, bytes, random, &mut units);
-            }
+            tear(*inode, *offset, bytes, random, &mut units);
         }
     }
     units
+}
+
+/// Any subset of the units, and of the pages some torn.
+fn torn_anywhere(pending: &[Unit], random: &mut Random) -> Vec<Unit> {
+    let (eighths, torn_eighths) = (eighths(random), eighths(random));
+    let mut units = Vec::new();
+    for unit in pending {
+        match unit {
+            Unit::Write { inode, offset, bytes } if random.chance(torn_eighths, 8) => {
+                tear(*inode, *offset, bytes, random, &mut units);
+            }
+            _ if random.chance(eighths, 8) => units.push(unit.clone()),
+            _ => {}
+        }
+    }
+    units
+}
+
+fn tear(inode: Inode, offset: u64, bytes: &[u8], random: &mut Random, units: &mut Vec<Unit>) {
+    if random.chance(1, 2) {
+        cut_at_byte(inode, offset, bytes, random, units);
+    } else {
+        lose_sectors(inode, offset, bytes, random, units);
+    }
 }
 
 fn cut_at_byte(inode: Inode, offset: u64, bytes: &[u8], random: &mut Random, units: &mut Vec<Unit>) {
@@ -390,25 +414,19 @@ mod tests {
     }
 
     #[test]
-    fn two_files_may_be_torn_at_once_and_each_at_one_place_only() {
+    fn two_files_may_be_torn_at_once_and_two_pages_of_one() {
         let disk = SimulatedDirectory::new();
         for name in ["one", "other"] {
-            let file = disk.create(name).unwrap();
-            disk.sync().unwrap();
-            file.write_all_at(&[7; 8192], 0).unwrap();
+            disk.write_file(name, [0; 8192]);
+            disk.open(name, Access::Write).unwrap().write_all_at(&[7; 8192], 0).unwrap();
         }
-        let is_cut = |image: &SimulatedDirectory, name| !image.file(name).unwrap().len().is_multiple_of(512);
+        let is_torn = |image: &SimulatedDirectory, name, page: usize| {
+            let bytes = image.file(name).unwrap();
+            let page = &bytes[page * PAGE_LEN..][..PAGE_LEN];
+            page.contains(&7) && page.iter().any(|byte| *byte != 7)
+        };
         let images = outcomes(&disk, CrashProfile::Torn);
-        assert!(images.iter().any(|image| is_cut(image, "one") && is_cut(image, "other")));
-        for image in images {
-            for name in ["one", "other"] {
-                let bytes = image.file(name).unwrap();
-                let wrong = bytes.iter().position(|byte| *byte != 7).unwrap_or(bytes.len());
-                assert!(
-                    bytes.len() <= (wrong / PAGE_LEN + 1) * PAGE_LEN,
-                    "a page behind the torn one arrived"
-                );
-            }
-        }
+        assert!(images.iter().any(|image| is_torn(image, "one", 0) && is_torn(image, "other", 0)));
+        assert!(images.iter().any(|image| is_torn(image, "one", 0) && is_torn(image, "one", 1)));
     }
 }

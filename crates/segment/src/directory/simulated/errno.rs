@@ -17,7 +17,8 @@ pub enum Errno {
     /// ENOSPC: the disk is full. For ever: what creates a file or lengthens one is refused, and all else
     /// goes on: overwriting, cutting, removing, renaming, syncing.
     NoSpace,
-    /// EINTR: a signal came first, and asking again may succeed. Never for ever.
+    /// EINTR: a signal came first, and asking again may succeed. Never for ever. Of a sync it is a failure like
+    /// any other, which loses what was pending: nothing says how far it had come.
     Interrupted,
     /// EROFS: the file system takes no changes. For ever: nor is a file opened for writing or locked.
     ReadOnly,

@@ -98,9 +98,13 @@ impl Image {
 
     /// Whether the file has these bytes at `offset`.
     pub(super) fn holds(&self, inode: Inode, offset: u64, bytes: &[u8]) -> bool {
+        let end = offset + bytes.len() as u64;
+        let Some(content) = self.contents.get(&inode).filter(|content| content.len() >= end) else {
+            return false;
+        };
         let mut there = vec![0; bytes.len()];
-        let content = self.contents.get(&inode);
-        content.is_some_and(|content| content.read(&mut there, offset) == bytes.len() && there == bytes)
+        content.read(&mut there, offset);
+        there == bytes
     }
 
     /// All files by name, sorted.

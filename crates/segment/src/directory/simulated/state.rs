@@ -4,10 +4,14 @@
 //! and with those that failing syncs lost where they were. Only a sync takes units from pending, and only
 //! its own file's or, for the directory's, names; they are durable then, or lost where it failed.
 
-use std::{collections::BTreeSet, io, mem, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    io, mem,
+    sync::{Arc, LazyLock},
+};
 
 use super::{
-    content::{Content, PAGE_LEN, pieces},
+    content::{Content, PAGE_LEN, is_zero, pieces},
     errno::Errno,
     fault::{Fault, Faults, ReadFault, flip},
     image::{Image, Inode, Unit},
@@ -137,7 +141,8 @@ impl State {
         let end = offset + bytes.len() as u64;
         for (offset, piece) in pieces(offset, bytes, PAGE_LEN) {
             if !self.holds(inode, offset, piece) {
-                self.issue(Unit::Write { inode, offset, bytes: piece.into() });
+                let bytes = if is_zero_page(piece) { zero_page() } else { piece.into() };
+                self.issue(Unit::Write { inode, offset, bytes });
             }
         }
         let is_short = || end > self.cached.content(inode).len() || end > self.arriving_len(inode);
@@ -263,6 +268,16 @@ impl State {
             }
         }
     }
+}
+
+fn is_zero_page(piece: &[u8]) -> bool {
+    piece.len() == PAGE_LEN && is_zero(piece)
+}
+
+/// The bytes of all pages of zeros, which are many: a log prepares its space with them.
+fn zero_page() -> Arc<[u8]> {
+    static PAGE: LazyLock<Arc<[u8]>> = LazyLock::new(|| Arc::new([0; PAGE_LEN]));
+    Arc::clone(&PAGE)
 }
 
 #[cfg(test)]
