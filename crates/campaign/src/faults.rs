@@ -46,10 +46,7 @@ impl Bench<'_> {
         self.tally.fault_runs.fetch_add(1, Ordering::Relaxed);
         let disk = SimulatedDirectory::new();
         disk.inject(at, fault, span);
-        let mut run = Run::new(self.script, self.opening, disk.clone());
-        if span == Span::Forever {
-            run = run.on_failing_disk();
-        }
+        let mut run = Run::new(self.script, self.opening, disk.clone()).with_fault(span);
         let end = caught(|| run.go())?;
         let is_harmless = matches!((fault, span), (Fault::ShortWrite(1..), _));
         ensure(!is_harmless || matches!(end, End::Whole), || "a short write was no success".to_owned())?;

@@ -73,16 +73,17 @@ pub(crate) fn images(
     Ok(())
 }
 
-/// A few images of a moment: with nothing, with everything, and `count` more, of profiles in turn.
+/// A few images of a moment: with nothing, with everything, with torn pages, and `count` more of any profile.
 pub(crate) fn few(
     disk: &SimulatedDirectory,
     count: u64,
     seed: u64,
     visit: &mut dyn FnMut(Made, SimulatedDirectory) -> Result<(), Flaw>,
 ) -> Result<(), Flaw> {
-    let drawn = (0..count).map(|number| {
+    let drawn = (0..=count).map(|number| {
         let seed = mix(seed.wrapping_add(number)).max(2);
-        Made::Profile(profile(seed >> 32), seed)
+        let any = profile(seed >> 32);
+        Made::Profile(if number == 0 { CrashProfile::Torn } else { any }, seed)
     });
     let ends = [0, 1].map(|seed| Made::Profile(CrashProfile::StrictPosix, seed));
     for made in ends.into_iter().chain(drawn) {
@@ -93,7 +94,8 @@ pub(crate) fn few(
     Ok(())
 }
 
-fn profile(number: u64) -> CrashProfile {
+/// One of the profiles.
+pub(crate) fn profile(number: u64) -> CrashProfile {
     let mut profiles = CrashProfile::ALL.into_iter().cycle();
     let at = usize::try_from(number % CrashProfile::ALL.len() as u64).unwrap_or_default();
     profiles.nth(at).unwrap_or(CrashProfile::StrictPosix)

@@ -5,6 +5,7 @@
 //! a byte was invented; nothing left the files but what the report tells.
 
 use annals::{Event, OpenReport, SimulatedDirectory, Store};
+use annals_segment::{CHECKPOINT, CrashProfile};
 
 use crate::{
     flaw::{Flaw, ensure},
@@ -164,8 +165,25 @@ pub(crate) fn check_report(
         let len = after.file(&torn.segment).map(|bytes| bytes.len() as u64);
         ensure(len == Some(torn.offset), || "the torn bytes are still there".to_owned())?;
     }
+    // It is replaced as a whole, so that there is always the old or the new.
+    let is_rejected = || report.rejected.iter().any(|rejected| rejected.file == CHECKPOINT);
+    let has_checkpoint = || before.names().iter().any(|name| name == CHECKPOINT) && !is_rejected();
+    ensure(!sent.has_checkpoint || has_checkpoint(), || {
+        format!("there was a checkpoint, and now: {:?}", report.rejected)
+    })?;
     check_files(report, torn.as_ref(), before, after)?;
+    check_removed(report, after)?;
     Ok(torn)
+}
+
+/// What the report says was removed does not come back with the next power loss.
+fn check_removed(report: &OpenReport, after: &SimulatedDirectory) -> Result<(), Flaw> {
+    if report.log.removed.is_empty() {
+        return Ok(());
+    }
+    let (now, lost) = (after.names(), after.crash(CrashProfile::StrictPosix, 0).names());
+    let back = report.log.removed.iter().find(|name| !now.contains(name) && lost.contains(name));
+    ensure(back.is_none(), || format!("{} was removed, and not durably", back.cloned().unwrap_or_default()))
 }
 
 /// Files whose bytes are rewritten in place, or mean nothing once their process is gone.
@@ -189,19 +207,20 @@ fn check_files(
             })?;
             continue;
         };
-        let kept = match torn {
-            Some(torn) if torn.segment == *name => usize::try_from(torn.offset).unwrap_or(usize::MAX),
-            _ => without_zeros(&old).len(),
-        };
         let is_sidecar = torn.is_some_and(|torn| torn.sidecar() == *name);
-        ensure(is_sidecar || (old.len() >= kept && new.get(..kept) == old.get(..kept)), || {
-            format!("{name} was changed, and the report: {:?}", report.log)
-        })?;
+        let end = match torn {
+            Some(torn) if torn.segment == *name => usize::try_from(torn.offset).unwrap_or(usize::MAX),
+            _ => old.len().min(new.len()),
+        };
+        // What was prepared may go; what is cut off is the torn bytes, which the report tells.
+        let is_torn = torn.is_some_and(|torn| torn.segment == *name);
+        let is_kept = old.get(..end) == new.get(..end) && (is_torn || is_zero(old.get(end..)));
+        ensure(is_sidecar || is_kept, || format!("{name} was changed, and the report: {:?}", report.log))?;
     }
     Ok(())
 }
 
-fn without_zeros(bytes: &[u8]) -> &[u8] {
-    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    bytes.get(..end).unwrap_or_default()
+fn is_zero(bytes: Option<&[u8]>) -> bool {
+    bytes
+        .is_some_and(|bytes| bytes.chunks(256).all(|chunk| chunk.iter().fold(0, |all, byte| all | byte) == 0))
 }

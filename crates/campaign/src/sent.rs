@@ -72,6 +72,8 @@ pub(crate) struct Sent {
     pub(crate) durable: Found,
     /// Whether the store's making was acknowledged.
     pub(crate) is_made: bool,
+    /// Whether the writing of a checkpoint was.
+    pub(crate) has_checkpoint: bool,
     pub(crate) closed: Closed,
     last_id: u64,
 }

@@ -25,6 +25,8 @@ pub(crate) struct Depth {
     pub(crate) first_every: u64,
     /// One in so many of those images has that recovery cut short too.
     pub(crate) second_every: u64,
+    /// One recovery after a kill in so many is cut short before each operation.
+    pub(crate) kills_every: u64,
     /// How many images are drawn at each operation of a recovery, beside none and all.
     pub(crate) drawn: u64,
 }
@@ -52,6 +54,9 @@ struct Opened {
     found: Found,
     torn: Option<Torn>,
 }
+
+/// So much fewer recoveries after a kill are cut short where the kill was within a recovery.
+const KILLS_WITHIN: u64 = 12;
 
 /// The lives of a store in trials have numbers behind those of workloads.
 const LIFE: u64 = 1000;
@@ -115,9 +120,10 @@ impl Bench<'_> {
             let place =
                 |flaw: Flaw| flaw.within(format_args!("again before operation {stop} of the recovery"));
             let seed = mix(seed.wrapping_add(stop as u64));
-            let drawn = if nest.depth == 1 { self.depth.drawn } else { 0 };
-            images::few(moment, drawn, seed, &mut |_, image| self.explore(sort, &image, sent, oracle, nest))
-                .map_err(place)?;
+            images::few(moment, self.depth.drawn, seed, &mut |_, image| {
+                self.explore(sort, &image, sent, oracle, nest)
+            })
+            .map_err(place)?;
             if seed.is_multiple_of(4) {
                 self.kill(moment, sent, sort, nest).map_err(place)?;
             }
@@ -126,7 +132,7 @@ impl Bench<'_> {
     }
 
     /// Kills the process: the system still has everything that was written. Whatever the next process then shows
-    /// must outlive a power loss right after.
+    /// must outlive a power loss right after; and what was promised before, one at any moment of its recovery.
     pub(crate) fn kill(
         &self,
         disk: &SimulatedDirectory,
@@ -136,16 +142,30 @@ impl Bench<'_> {
     ) -> Result<(), Flaw> {
         let place = |flaw: Flaw| flaw.within("the process killed, and opened again");
         let (before, disk) = (disk.kill(), disk.kill());
-        let mut promised = sent.clone();
         let seed = before.digest_without(&PASSING);
+        let every = self.depth.kills_every * if nest.depth == 0 { 1 } else { KILLS_WITHIN };
+        let is_watched = nest.depth < 2 && mix(seed).is_multiple_of(every);
         caught(|| {
+            if is_watched {
+                disk.remember();
+            }
             let opened = self.open(&disk, &before, sent, LIFE - 1 - nest.depth)?;
+            let torn: Vec<Torn> = nest.torn.iter().cloned().chain(opened.torn).collect();
+            torn.iter().try_for_each(|torn| torn.check_kept(&disk))?;
+            let mut promised = sent.clone();
             promised.settle(opened.found);
-            opened.torn.iter().chain(&nest.torn).try_for_each(|torn| torn.check_kept(&disk))?;
             // The store lives until the power is gone.
             let oracle = promised.digest();
-            let nest = Nest { depth: 2, torn: nest.torn.iter().cloned().chain(opened.torn).collect() };
-            images::few(&disk, 2, seed, &mut |_, image| self.explore(sort, &image, &promised, oracle, &nest))
+            let last = Nest { depth: 2, torn };
+            images::few(&disk, 2, seed, &mut |_, image| {
+                self.explore(sort, &image, &promised, oracle, &last)
+            })?;
+            if is_watched {
+                // What only the killed process had written may be lost, torn bytes with it.
+                let nest = Nest { depth: nest.depth + 1, torn: nest.torn.clone() };
+                self.cut_short(&disk.moments(), sent, seed, &nest)?;
+            }
+            Ok(())
         })
         .map_err(place)
     }

@@ -8,6 +8,8 @@ use annals::{
     SimulatedDirectory, Store,
 };
 
+use annals_segment::Span;
+
 use crate::{
     flaw::{Flaw, ensure},
     oracle,
@@ -58,8 +60,8 @@ pub(crate) struct Run<'a> {
     noted: Vec<(u64, Sent)>,
     lives: u64,
     store: Option<Store>,
-    /// Whether the disk fails on once it does.
-    may_fail: bool,
+    /// The span of the disk's fault, if it is to have one.
+    fault: Option<Span>,
 }
 
 /// How a run ended.
@@ -82,13 +84,13 @@ impl<'a> Run<'a> {
             sent,
             lives: 0,
             store: None,
-            may_fail: false,
+            fault: None,
         }
     }
 
-    /// The same on a disk that fails on once it does.
-    pub(crate) fn on_failing_disk(self) -> Self {
-        Self { may_fail: true, ..self }
+    /// The same on a disk that is to have a fault. Without one, nothing may fail.
+    pub(crate) fn with_fault(self, span: Span) -> Self {
+        Self { fault: Some(span), ..self }
     }
 
     /// Runs all steps, as far as faults of the disk let it, between opening and closing.
@@ -131,7 +133,10 @@ impl<'a> Run<'a> {
             Step::Name => self.name(),
             Step::Sync => self.sync(),
             Step::Pump => Ok(self.store()?.pump()),
-            Step::Checkpoint => Ok(self.store()?.checkpoint().map(|()| self.promise_all())),
+            Step::Checkpoint => Ok(self.store()?.checkpoint().map(|()| {
+                self.sent.has_checkpoint = true;
+                self.promise_all();
+            })),
             Step::Reopen => match self.close()? {
                 Ok(()) => self.open(),
                 Err(error) => Ok(Err(error)),
@@ -161,7 +166,9 @@ impl<'a> Run<'a> {
         match found {
             Ok(found) => self.sent.settle(found),
             // What it shows cannot be read.
-            Err(flaw) if flaw.is_of_disk() && self.may_fail => return Ok(Err(Error::ReadOnly)),
+            Err(flaw) if flaw.is_of_disk() && self.fault == Some(Span::Forever) => {
+                return Ok(Err(Error::ReadOnly));
+            }
             Err(flaw) => return Err(flaw),
         }
         self.sent.is_made = true;
@@ -230,6 +237,7 @@ impl<'a> Run<'a> {
     /// What must hold when the store says that a step failed. Work on what is only derived may fail and the
     /// store goes on; where an append or a sync failed, it has stopped.
     fn fail(&mut self, step: Step, error: &Error) -> Result<End, Flaw> {
+        ensure(self.fault.is_some(), || format!("it failed without a fault: {error}"))?;
         let is_derived = matches!(step, Step::Pump | Step::Checkpoint);
         match (error, &self.store) {
             (Error::Environment { .. }, Some(_)) if is_derived => Ok(End::Whole),

@@ -1,6 +1,10 @@
 //! A directory that breaks its word in one way, and keeps it otherwise.
 
-use std::{io, path::Path, sync::Arc};
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use annals::{Directory, SimulatedDirectory};
 use annals_segment::{Access, DirectoryEntry, File, Lock, Region};
@@ -8,10 +12,14 @@ use annals_segment::{Access, DirectoryEntry, File, Lock, Region};
 /// What it says that it did, and did not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lie {
-    DirectorySync,
-    FileSync,
-    Cut,
-    Remove,
+    /// A sync of files whose names end so.
+    FileSync(&'static str),
+    /// A sync of the directory, where the last that was done to a name before it is this.
+    DirectorySync(&'static str),
+    /// A length of files whose names end so.
+    Cut(&'static str),
+    /// A removal of files whose names end so.
+    Remove(&'static str),
     /// Every failing write and sync is a success.
     Success,
 }
@@ -20,21 +28,28 @@ pub(crate) enum Lie {
 pub(crate) struct Broken {
     inner: SimulatedDirectory,
     lie: Lie,
+    /// What was done to a name last.
+    last: Mutex<String>,
 }
 
 #[derive(Debug)]
 struct BrokenFile {
     inner: Arc<dyn File>,
+    name: String,
     lie: Lie,
 }
 
 impl Broken {
     pub(crate) fn new(inner: SimulatedDirectory, lie: Lie) -> Self {
-        Self { inner, lie }
+        Self { inner, lie, last: Mutex::default() }
     }
 
-    fn file(&self, inner: Arc<dyn File>) -> Arc<dyn File> {
-        Arc::new(BrokenFile { inner, lie: self.lie })
+    fn file(&self, name: &str, inner: Arc<dyn File>) -> Arc<dyn File> {
+        Arc::new(BrokenFile { inner, name: name.to_owned(), lie: self.lie })
+    }
+
+    fn note(&self, what: &str, name: &str) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = format!("{what} {name}");
     }
 }
 
@@ -44,19 +59,25 @@ impl Directory for Broken {
     }
 
     fn open(&self, name: &str, access: Access) -> io::Result<Arc<dyn File>> {
-        self.inner.open(name, access).map(|file| self.file(file))
+        self.inner.open(name, access).map(|file| self.file(name, file))
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn File>> {
-        self.inner.create(name).map(|file| self.file(file))
+        self.note("create", name);
+        self.inner.create(name).map(|file| self.file(name, file))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.note("rename", to);
         self.inner.rename(from, to)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        if self.lie == Lie::Remove { Ok(()) } else { self.inner.remove(name) }
+        self.note("remove", name);
+        match self.lie {
+            Lie::Remove(end) if name.ends_with(end) => Ok(()),
+            _ => self.inner.remove(name),
+        }
     }
 
     fn list(&self) -> io::Result<Vec<DirectoryEntry>> {
@@ -64,7 +85,11 @@ impl Directory for Broken {
     }
 
     fn sync(&self) -> io::Result<()> {
-        if self.lie == Lie::DirectorySync { Ok(()) } else { self.inner.sync() }
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.lie {
+            Lie::DirectorySync(after) if last.starts_with(after) => Ok(()),
+            _ => self.inner.sync(),
+        }
     }
 
     fn lock(&self, name: &str) -> io::Result<Option<Lock>> {
@@ -91,12 +116,15 @@ impl File for BrokenFile {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        if self.lie == Lie::Cut { Ok(()) } else { self.inner.set_len(len) }
+        match self.lie {
+            Lie::Cut(end) if self.name.ends_with(end) => Ok(()),
+            _ => self.inner.set_len(len),
+        }
     }
 
     fn sync_data(&self) -> io::Result<()> {
         match self.lie {
-            Lie::FileSync => Ok(()),
+            Lie::FileSync(end) if self.name.ends_with(end) => Ok(()),
             Lie::Success => self.inner.sync_data().or(Ok(())),
             _ => self.inner.sync_data(),
         }
