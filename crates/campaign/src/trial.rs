@@ -263,7 +263,9 @@ impl Bench<'_> {
         drop(store);
         if digest & 0xc == 0 {
             let report = verify_on(disk, &mut |_| {}).map_err(refused)?;
-            ensure(report.is_sound(), || format!("verify finds {:?}", report.damage))?;
+            // A page of a footer that was torn is found when it is first asked for, and built again.
+            let is_sound = report.damage.iter().all(|damage| damage.is_derived);
+            ensure(is_sound, || format!("verify finds {:?}", report.damage))?;
         }
         Ok(())
     }
