@@ -1,22 +1,5 @@
-//! Any bytes as the footer of a sealed segment, used in place.
-//!
-//! Must hold: no panic in decoding it nor in any look-up afterwards; no look-up leaves the bytes. All is tried
-//! twice, with the checksums as they are and with the right ones, so that look-ups meet tables that disagree.
+//! Any bytes as an input of [`annals_fuzz::footer`], where it says what must hold.
 
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-
-#[expect(dead_code, reason = "other targets use the rest")]
-#[path = "../../crates/wire/tests/it/reading.rs"]
-mod reading;
-#[expect(dead_code, reason = "other targets use the rest")]
-#[path = "../../crates/wire/tests/it/resealed.rs"]
-mod resealed;
-
-fuzz_target!(|data: &[u8]| {
-    let _ = reading::read_footer(data);
-    let mut bytes = data.to_vec();
-    resealed::reseal_footer(&mut bytes);
-    let _ = reading::read_footer(&bytes);
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| annals_fuzz::footer(input));

@@ -46,7 +46,7 @@ enum Verb {
     ///
     /// Prints every violation as `path:line: what`. The rules are tables at the top of xtask/src/tidy.rs.
     Tidy,
-    /// Fuzz the decoders with cargo-fuzz: one target, or all of them one after another
+    /// Fuzz the decoders, whole directories and a store's life: one target, or all one after another
     Fuzz(fuzz::Arguments),
     /// Lose power at random moments on the simulated disk, and check what a store holds afterwards
     Crash(crash::Arguments),

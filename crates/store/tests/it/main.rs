@@ -1,12 +1,13 @@
 //! The store's tests.
 //!
 //! Each module is one promise: what an append demands and gives, how reads agree, what opening finds,
-//! which damage is told. What a crash leaves is the campaign's business: crates/campaign.
+//! which damage is told, what fuzzing found. What a crash leaves is the campaign's business: crates/campaign.
 
 #![cfg(test)]
 
 mod allocations;
 mod appending;
+mod corpora;
 mod damage;
 mod edges;
 mod faults;

@@ -316,9 +316,9 @@ fn indexed(event: &NewEvent, place: Place) -> Indexed {
 }
 
 fn footer(store: &Store) -> Example {
-    let [(named, named_bytes), (placed, placed_bytes), (branched, branched_bytes)] = store.frames();
+    let [(named, _), (placed, _), (branched, _)] = store.frames();
     let end = store.first_segment_end();
-    let segment = [&store.first.encode()[..], &named_bytes, &placed_bytes, &branched_bytes].concat();
+    let segment = segment();
     assert_eq!(segment.len() as u64, end.end);
     let events = [indexed(&store.placed, placed), indexed(&store.branched, branched)];
     let tables = NewTables::new(&events, &[u32::try_from(named.offset).unwrap()]);
@@ -335,6 +335,13 @@ fn footer(store: &Store) -> Example {
     let bytes = tables.encode(&trailer);
     let decode = move |bytes: &[u8]| tables.assert_in(bytes, &trailer);
     Example::new(Structure::Footer, "footer", (), bytes, decode)
+}
+
+/// The first segment up to the end of its frames.
+pub(crate) fn segment() -> Vec<u8> {
+    let store = Store::new();
+    let frames = store.frames().map(|(_, bytes)| bytes).concat();
+    [&store.first.encode()[..], &frames].concat()
 }
 
 fn checkpoint(store: &Store) -> Example {

@@ -5,6 +5,8 @@
 
 mod bit_flips;
 mod canonical;
+#[cfg(not(miri))]
+mod corpora;
 mod document;
 mod encoded_again;
 mod event_hash;

@@ -1,0 +1,5 @@
+//! Any bytes as an input of [`annals_fuzz::control_record`], where it says what must hold.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| annals_fuzz::control_record(input));
