@@ -25,6 +25,8 @@ pub(crate) enum Failure {
     NoCargoFuzz,
     /// There is no fuzz target of this name.
     NoTarget { name: String, targets: Vec<String> },
+    /// There is no benchmark of this name.
+    NoBenchmark { name: String, benchmarks: Vec<&'static str> },
     /// A file of events can't be the input of a campaign of kills.
     Input { path: PathBuf, line: usize, why: &'static str },
     /// A build succeeded and named no program.
@@ -51,6 +53,9 @@ impl fmt::Display for Failure {
             Self::NoCargoFuzz => f.write_str(NO_CARGO_FUZZ),
             Self::NoTarget { name, targets } => {
                 write!(f, "no fuzz target `{name}`; there are: {}", targets.join(", "))
+            }
+            Self::NoBenchmark { name, benchmarks } => {
+                write!(f, "no benchmark `{name}`; there are: {}", benchmarks.join(", "))
             }
             Self::Input { path, line, why } => write!(f, "{}: line {line} {why}", path.display()),
             Self::NoProgram { command } => write!(f, "`{command}` named no program that it built"),

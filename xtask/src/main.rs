@@ -18,6 +18,7 @@ mod verify;
 
 mod tidy;
 
+mod bench;
 mod crash;
 mod format;
 mod fuzz;
@@ -48,6 +49,8 @@ enum Verb {
     Tidy,
     /// Fuzz the decoders, whole directories and a store's life: one target, or all one after another
     Fuzz(fuzz::Arguments),
+    /// Run the benchmarks: one, or all one after another
+    Bench(bench::Arguments),
     /// Lose power at random moments on the simulated disk, and check what a store holds afterwards
     Crash(crash::Arguments),
     /// Kill an import at many moments, and compare what its store holds afterwards with the input
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Verb::Verify => verify::run(),
         Verb::Tidy => tidy::run(),
         Verb::Fuzz(arguments) => fuzz::run(&arguments),
+        Verb::Bench(arguments) => bench::run(&arguments),
         Verb::Crash(arguments) => crash::run(&arguments),
         Verb::Kill(arguments) => kill::run(&arguments),
         Verb::Format => format::run(),

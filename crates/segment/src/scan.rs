@@ -13,6 +13,8 @@ use annals_wire::{
 use crate::{Error, File};
 
 const WINDOW_LEN: usize = 1 << 20;
+/// A search needs no whole frame in its window, which is the faster the nearer it is kept to the processor.
+const SEARCH_LEN: usize = 256 << 10;
 const HEADER_LEN_MAX: usize = FRAME_HEADER_LEN + STAMP_LEN_MAX;
 
 /// Where a walk begins or ended: a place between batches.
@@ -96,13 +98,10 @@ impl<'a> Scan<'a> {
         let mut offset = position.offset;
         let mut expected = None;
         loop {
-            let seed = self.seed;
-            let bytes = self.frame_bytes(position.offset, offset)?;
-            let frame = match Frame::decode(bytes, seed, offset) {
-                Ok(frame) => frame,
+            let (batch, len) = match self.whole_frame(position.offset, offset)? {
+                Ok(header) => (header.batch, header.frame_len()),
                 Err(error) => return Ok(Err(Stop { offset, error })),
             };
-            let (batch, len) = (frame.header.batch, frame.header.frame_len());
             let in_place = expected.map_or(batch.index == 0, |expected| batch == expected);
             if !in_place {
                 let why = "its place in its batch does not follow from the frame before";
@@ -125,7 +124,8 @@ impl<'a> Scan<'a> {
         while scanned.position.offset < end {
             let offset = scanned.position.offset;
             let start = usize::try_from(offset - self.window_offset).expect("the batch is in the window");
-            let frame = Frame::decode(self.window.get(start..).unwrap_or_default(), self.seed, offset)
+            // Decoded before, when the batch's end was found.
+            let frame = Frame::of_checked(self.window.get(start..).unwrap_or_default())
                 .map_err(Error::bytes(&self.path, offset))?;
             self.check(scanned.position, &frame)?;
             let header = &frame.header;
@@ -170,18 +170,44 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    /// The bytes from `offset` on, at least a whole frame where the file has one. What lies behind `keep`
-    /// stays in the window.
-    fn frame_bytes(&mut self, keep: u64, offset: u64) -> Result<&[u8], Error> {
+    /// The header of the whole frame at `offset`, which is then in the window as a whole, or why none is there.
+    /// What lies behind `keep` stays in the window.
+    fn whole_frame(
+        &mut self,
+        keep: u64,
+        offset: u64,
+    ) -> Result<Result<FrameHeader, annals_wire::Error>, Error> {
         self.fill(keep, offset, HEADER_LEN_MAX as u64)?;
-        let (seed, until) = (self.seed, self.until);
+        let seed = self.seed;
         if let Ok(header) = FrameHeader::decode(self.from(offset), seed, offset) {
             let len = header.frame_len();
-            if offset + len <= until {
+            if offset + len <= self.until {
+                if len > WINDOW_LEN as u64
+                    && let Err(error) = self.check_body(&header, offset)?
+                {
+                    return Ok(Err(error));
+                }
                 self.fill(keep, offset, len)?;
             }
         }
-        Ok(self.from(offset))
+        Ok(Frame::decode(self.from(offset), seed, offset).map(|frame| frame.header))
+    }
+
+    /// Compares the body of a frame that is longer than a window with its checksum, piece by piece: for one that
+    /// a crash left unfinished no memory is taken.
+    fn check_body(&self, header: &FrameHeader, offset: u64) -> Result<Result<(), annals_wire::Error>, Error> {
+        let mut check = header.body_check();
+        let mut window = vec![0; WINDOW_LEN];
+        let mut place = offset + header.body_start();
+        let end = place + u64::from(header.body_len);
+        while place < end {
+            let len = usize::try_from(end - place).unwrap_or(usize::MAX).min(WINDOW_LEN);
+            let free = window.get_mut(..len).unwrap_or_default();
+            self.file.read_exact_at(free, place).map_err(Error::io("read", &self.path))?;
+            check.update(free);
+            place += len as u64;
+        }
+        Ok(check.finish())
     }
 
     fn from(&self, offset: u64) -> &[u8] {
@@ -235,7 +261,8 @@ pub struct Remains {
 }
 
 /// Searches the bytes of a segment from `from` to `until` for what is left of frames. Linear, whatever the
-/// bytes: each place costs one look, and one checksum of at most 291 bytes where a header may begin.
+/// bytes: they are read once, and each place costs one checksum of at most 287 bytes where all fields of a header
+/// are possible, and nearly nothing elsewhere.
 ///
 /// # Errors
 /// [`Error::Io`] where reading fails.
@@ -249,7 +276,7 @@ pub fn search(
     let mut remains = Remains { nonzero_end: from, frame_count: 0, synced_len: 0 };
     let mut window = vec![
         0;
-        WINDOW_LEN.min(usize::try_from(until.saturating_sub(from)).unwrap_or(WINDOW_LEN))
+        SEARCH_LEN.min(usize::try_from(until.saturating_sub(from)).unwrap_or(SEARCH_LEN))
             + HEADER_LEN_MAX
     ];
     let mut offset = from;
@@ -258,7 +285,7 @@ pub fn search(
         let free = window.get_mut(..wanted).unwrap_or_default();
         let read = file.read_full_at(free, offset).map_err(Error::io("read", path))?;
         let bytes = window.get(..read).unwrap_or_default();
-        let step = if read == wanted && wanted > WINDOW_LEN { WINDOW_LEN } else { read };
+        let step = if read == wanted && wanted > SEARCH_LEN { SEARCH_LEN } else { read };
         search_window(bytes, step, seed, offset, &mut remains);
         if step == 0 {
             break;
@@ -281,25 +308,35 @@ pub(crate) fn nonzero_len(bytes: &[u8]) -> usize {
 }
 
 fn search_window(bytes: &[u8], step: usize, seed: FrameSeed, offset: u64, remains: &mut Remains) {
-    let searched = bytes.get(..step).unwrap_or_default();
-    let Some(last) = nonzero_len(searched).checked_sub(1) else { return };
-    remains.nonzero_end = offset + last as u64 + 1;
-    let first = usize::try_from(offset.next_multiple_of(FRAME_ALIGN) - offset).unwrap_or(0);
-    for place in (first..=last).step_by(8) {
-        let candidate = bytes.get(place..).unwrap_or_default();
-        if !FrameHeader::may_begin(candidate) {
-            continue;
+    let end = nonzero_len(bytes.get(..step).unwrap_or_default());
+    if end == 0 {
+        return;
+    }
+    remains.nonzero_end = offset + end as u64;
+    let mut place = usize::try_from(offset.next_multiple_of(FRAME_ALIGN) - offset).unwrap_or(0);
+    while let Some(found) = FrameHeader::find_candidate(bytes.get(place..).unwrap_or_default()) {
+        place += found;
+        if place >= end {
+            break;
         }
+        let candidate = bytes.get(place..).unwrap_or_default();
         if let Ok(header) = FrameHeader::decode(candidate, seed, offset + place as u64) {
             remains.frame_count += 1;
             remains.synced_len = remains.synced_len.max(u64::from(header.synced_len));
         }
+        place += 8;
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{
+        io,
+        sync::{
+            Arc,
+            atomic::{AtomicU64, Ordering},
+        },
+    };
 
     use annals_wire::{NewFrame, SEGMENT_HEADER_LEN, Salt, SegmentId, crc, frame_len};
 
@@ -644,6 +681,80 @@ mod tests {
         assert_eq!(run_all(&torn).1.position.offset, small().len());
         let found = remains(&torn, small().len());
         assert_eq!((found.1, found.2), (1, 600), "only the torn frame's own header");
+    }
+
+    /// A file that counts the bytes that are read of it.
+    #[derive(Debug)]
+    struct Counted(Arc<dyn File>, AtomicU64);
+
+    impl File for Counted {
+        fn len(&self) -> io::Result<u64> {
+            self.0.len()
+        }
+
+        fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+            let read = self.0.read_at(buffer, offset)?;
+            self.1.fetch_add(read as u64, Ordering::Relaxed);
+            Ok(read)
+        }
+
+        fn write_at(&self, _: &[u8], _: u64) -> io::Result<usize> {
+            unreachable!("a walk writes nothing")
+        }
+
+        fn set_len(&self, _: u64) -> io::Result<()> {
+            unreachable!("a walk cuts nothing")
+        }
+
+        fn sync_data(&self) -> io::Result<()> {
+            unreachable!("a walk syncs nothing")
+        }
+
+        fn map(&self, _: u64) -> io::Result<crate::Region> {
+            unreachable!("a walk maps nothing")
+        }
+    }
+
+    #[test]
+    fn a_torn_end_is_read_once_by_the_walk_and_once_by_the_search() {
+        let len = 5 << 20;
+        let frames = small().bytes.split_off(SEGMENT_HEADER_LEN);
+        let mut torn = small();
+        torn.frame(|_| {}, b"", &frames.repeat(len / frames.len()));
+        *torn.bytes.iter_mut().nth_back(99).unwrap() ^= 1;
+        let rows = [
+            ("zeros", small().append(&vec![0; len]), 1),
+            ("markers", small().append(&vec![0xa7; len]), 1),
+            ("what may be headers", small().append(&[0, 2, 0, 0, 0xa7, 16, 0, 255].repeat(len / 8)), 1),
+            ("a torn frame full of frames", torn, 2),
+        ];
+        for (row, bytes, times) in rows {
+            let file = Counted(bytes.file(), AtomicU64::new(0));
+            let scanned = run(&file, bytes.len()).1.unwrap();
+            assert_eq!(scanned.position.offset, small().len(), "{row}");
+            search(&file, Path::new("a"), seed(), scanned.position.offset, bytes.len()).unwrap();
+            let (read, windows) = (file.1.into_inner(), bytes.len() / SEARCH_LEN as u64 + 2);
+            let bound = times * bytes.len() + WINDOW + windows * HEADER_LEN_MAX as u64;
+            assert!(read <= bound, "{row}: {read} bytes are read of {}", bytes.len());
+        }
+    }
+
+    #[test]
+    fn no_memory_is_taken_for_a_frame_that_is_not_whole() {
+        let mut bytes = small();
+        let end = bytes.len();
+        bytes.frame(|_| {}, b"", &vec![1; 8 << 20]);
+        bytes.bytes.extend_from_slice(&[0; 64]);
+        let whole = run_all(&bytes).0;
+        assert_eq!(whole.last().unwrap().3.len(), 8 << 20);
+        *bytes.bytes.iter_mut().nth_back(999).unwrap() ^= 1;
+        let file = bytes.file();
+        let start = Position { offset: START, chain: Chain::default(), next_sequence: Sequence(1) };
+        let mut scan = Scan::new(&*file, Path::new("a"), seed(), KNOWN, bytes.len());
+        let scanned = scan.run(start, &mut |_, _| Ok(())).unwrap();
+        assert_eq!(scanned.position.offset, end);
+        assert!(matches!(scanned.stop.unwrap().error, annals_wire::Error::Checksum { .. }));
+        assert!(scan.window.capacity() <= 2 * WINDOW_LEN, "{}", scan.window.capacity());
     }
 
     #[test]

@@ -122,10 +122,30 @@ pub struct FrameHeader {
 }
 
 impl FrameHeader {
-    /// Whether a header may begin here at all; a cheap test for searches, to be followed by `decode`.
+    /// The first place in `bytes`, of those that are a multiple of [`FRAME_ALIGN`] from their beginning, where a
+    /// header may begin; a cheap test for searches, to be followed by `decode`, which accepts none elsewhere.
     #[must_use]
-    pub fn may_begin(bytes: &[u8]) -> bool {
-        bytes.get(4) == Some(&MARKER)
+    pub fn find_candidate(bytes: &[u8]) -> Option<usize> {
+        let mut groups = bytes.chunks(GROUP_LEN).enumerate();
+        groups.find_map(|(number, group)| {
+            let start = number * GROUP_LEN;
+            let mut places = (start..start + group.len()).step_by(8);
+            may_hold_marker(group).then(|| places.find(|place| Self::may_begin_at(bytes, *place)))?
+        })
+    }
+
+    /// Whether the fields of a header at `place`, as they stand, are such that it may be one.
+    fn may_begin_at(bytes: &[u8], place: usize) -> bool {
+        let is_one = |header: &Self| header.frame_type != FrameType(0) && header.is_in_bounds();
+        let word = bytes.get(place..).and_then(<[u8]>::first_chunk);
+        word.is_some_and(may_be_marker)
+            && bytes
+                .get(place..)
+                .is_some_and(|bytes| Self::of_checked(bytes).is_ok_and(|header| is_one(&header)))
+    }
+
+    fn is_in_bounds(&self) -> bool {
+        self.body_len <= BODY_LEN_MAX && self.batch.index < self.batch.count
     }
 
     /// Decodes and checks the header that lies at `offset` of the segment with `seed`; `bytes` begin there
@@ -146,7 +166,7 @@ impl FrameHeader {
         if header.frame_type == FrameType(0) || bytes.get(6).is_none_or(|flags| flags & !SKIPPABLE != 0) {
             return invalid("a frame type or flag that this version does not have");
         }
-        if header.body_len > BODY_LEN_MAX || header.batch.index >= header.batch.count {
+        if !header.is_in_bounds() {
             return invalid("a body over 1 GiB, or a place outside of its batch");
         }
         Ok(header)
@@ -173,10 +193,61 @@ impl FrameHeader {
         })
     }
 
+    /// Where the body begins, in bytes from the frame's beginning.
+    #[must_use]
+    pub fn body_start(&self) -> u64 {
+        (FRAME_HEADER_LEN + usize::from(self.stamp_len)) as u64
+    }
+
+    /// A comparison of the body with its checksum, piece by piece.
+    #[must_use]
+    pub fn body_check(&self) -> BodyCheck {
+        BodyCheck { expected: self.body_crc, hasher: crc32fast::Hasher::new() }
+    }
+
     /// The bytes of the whole frame, its padding included.
     #[must_use]
     pub fn frame_len(&self) -> u64 {
         frame_len(usize::from(self.stamp_len), self.body_len as usize)
+    }
+}
+
+/// How many bytes a search looks at together before it looks at any place among them.
+const GROUP_LEN: usize = 128;
+
+/// Whether marker and flags of a header that begins with these bytes are such that it may be one.
+fn may_be_marker(word: &[u8; 8]) -> bool {
+    const MASK: u64 = u64::from_le_bytes([0, 0, 0, 0, 0xff, 0, !SKIPPABLE, 0]);
+    const MARKED: u64 = u64::from_le_bytes([0, 0, 0, 0, MARKER, 0, 0, 0]);
+    u64::from_le_bytes(*word) & MASK == MARKED
+}
+
+/// Whether any place of a group may be the beginning of a header. No branch for each place: so compilers test
+/// several at once.
+fn may_hold_marker(group: &[u8]) -> bool {
+    let (words, _) = group.as_chunks();
+    words.iter().fold(false, |found, word| found | may_be_marker(word))
+}
+
+/// A comparison of a frame's body with its checksum while the body is read.
+#[derive(Debug, Clone)]
+pub struct BodyCheck {
+    expected: u32,
+    hasher: crc32fast::Hasher,
+}
+
+impl BodyCheck {
+    /// Takes the next bytes of the body.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+    }
+
+    /// Whether the bytes that were taken are the body.
+    ///
+    /// # Errors
+    /// [`Error::Checksum`] where they are not.
+    pub fn finish(self) -> Result<(), Error> {
+        check_crc("frame body", self.expected, self.hasher.finalize())
     }
 }
 
@@ -348,6 +419,26 @@ mod tests {
     #[test]
     fn zeros_are_no_frame() {
         assert!(Frame::decode(&[0; 64], seed(), 512).is_err());
-        assert!(!FrameHeader::may_begin(&[0; 64]));
+        assert_eq!(FrameHeader::find_candidate(&[0; 640]), None);
+    }
+
+    #[test]
+    fn a_search_passes_no_frame_over_and_few_other_places() {
+        let frame = encode(b"stamp", b"a body", 512);
+        for place in 0..3 * GROUP_LEN + 16 {
+            let bytes = [&vec![MARKER; place][..], &frame, &[MARKER; 77]].concat();
+            let expected = place.is_multiple_of(8).then_some(place);
+            assert_eq!(FrameHeader::find_candidate(&bytes), expected, "a frame at {place}");
+            let header_len = FRAME_HEADER_LEN + 5;
+            let cut = bytes.get(..place + header_len).unwrap();
+            assert_eq!(FrameHeader::find_candidate(cut), expected, "a header at {place}");
+        }
+        let fields: [(usize, u8, &str); 5] =
+            [(4, 0, "marker"), (5, 0, "type"), (6, 2, "flags"), (11, 0x41, "body length"), (28, 0, "count")];
+        for (at, byte, field) in fields {
+            let mut other = frame.clone();
+            other[at] = byte;
+            assert_eq!(FrameHeader::find_candidate(&other), None, "{field}");
+        }
     }
 }

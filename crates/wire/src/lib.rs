@@ -42,8 +42,8 @@ pub use footer::{
     TRAILER_LEN, Tables,
 };
 pub use frame::{
-    BODY_LEN_MAX, Batch, FRAME_ALIGN, FRAME_HEADER_LEN, FRAME_LEN_MAX, Frame, FrameHeader, FrameSeed,
-    FrameType, NewFrame, STAMP_LEN_MAX, frame_len, pad_to_frame,
+    BODY_LEN_MAX, Batch, BodyCheck, FRAME_ALIGN, FRAME_HEADER_LEN, FRAME_LEN_MAX, Frame, FrameHeader,
+    FrameSeed, FrameType, NewFrame, STAMP_LEN_MAX, frame_len, pad_to_frame,
 };
 pub use frontier::{FRONTIER_LEN, Frontier};
 pub use hash::{Chain, Digest, Digester, blake3_digest, event_hash};
