@@ -13,8 +13,6 @@ use annals_wire::{
 use crate::{Error, File};
 
 const WINDOW_LEN: usize = 1 << 20;
-/// A search needs no whole frame in its window, which is the faster the nearer it is kept to the processor.
-const SEARCH_LEN: usize = 256 << 10;
 const HEADER_LEN_MAX: usize = FRAME_HEADER_LEN + STAMP_LEN_MAX;
 
 /// Where a walk begins or ended: a place between batches.
@@ -274,18 +272,17 @@ pub fn search(
     until: u64,
 ) -> Result<Remains, Error> {
     let mut remains = Remains { nonzero_end: from, frame_count: 0, synced_len: 0 };
-    let mut window = vec![
-        0;
-        SEARCH_LEN.min(usize::try_from(until.saturating_sub(from)).unwrap_or(SEARCH_LEN))
-            + HEADER_LEN_MAX
-    ];
+    let len = usize::try_from(until.saturating_sub(from)).unwrap_or(WINDOW_LEN).min(WINDOW_LEN);
+    let mut window = vec![0; len + HEADER_LEN_MAX];
     let mut offset = from;
     while offset < until {
-        let wanted = usize::try_from(until - offset).unwrap_or(usize::MAX).min(window.len());
+        // At round places, as systems copy whole pages fastest; and a header's length further.
+        let end = (offset + 1).next_multiple_of(WINDOW_LEN as u64).min(until);
+        let wanted = usize::try_from((end + HEADER_LEN_MAX as u64).min(until) - offset).unwrap_or(usize::MAX);
         let free = window.get_mut(..wanted).unwrap_or_default();
         let read = file.read_full_at(free, offset).map_err(Error::io("read", path))?;
         let bytes = window.get(..read).unwrap_or_default();
-        let step = if read == wanted && wanted > SEARCH_LEN { SEARCH_LEN } else { read };
+        let step = usize::try_from(end - offset).unwrap_or(usize::MAX).min(read);
         search_window(bytes, step, seed, offset, &mut remains);
         if step == 0 {
             break;
@@ -619,8 +616,10 @@ mod tests {
             ("the end", 1048),
         ];
         for (what, before) in rows {
-            for from in [START, small().ends[0]] {
-                let bytes = with_frame_at(from + WINDOW - before, &[9; 255], &[8; 757]);
+            // A walk's windows begin where it does, a search's at round places.
+            for (from, end) in [START, small().ends[0]].into_iter().flat_map(|from| [(from, from), (from, 0)])
+            {
+                let bytes = with_frame_at(end + WINDOW - before, &[9; 255], &[8; 757]);
                 let (shown, scanned) = run_all(&bytes);
                 assert_eq!(
                     (shown.len(), scanned.stop, scanned.position.offset),
@@ -733,7 +732,7 @@ mod tests {
             let scanned = run(&file, bytes.len()).1.unwrap();
             assert_eq!(scanned.position.offset, small().len(), "{row}");
             search(&file, Path::new("a"), seed(), scanned.position.offset, bytes.len()).unwrap();
-            let (read, windows) = (file.1.into_inner(), bytes.len() / SEARCH_LEN as u64 + 2);
+            let (read, windows) = (file.1.into_inner(), bytes.len() / WINDOW + 2);
             let bound = times * bytes.len() + WINDOW + windows * HEADER_LEN_MAX as u64;
             assert!(read <= bound, "{row}: {read} bytes are read of {}", bytes.len());
         }

@@ -130,15 +130,15 @@ impl FrameHeader {
         groups.find_map(|(number, group)| {
             let start = number * GROUP_LEN;
             let mut places = (start..start + group.len()).step_by(8);
-            may_hold_marker(group).then(|| places.find(|place| Self::may_begin_at(bytes, *place)))?
+            may_hold_header(group).then(|| places.find(|place| Self::may_begin_at(bytes, *place)))?
         })
     }
 
     /// Whether the fields of a header at `place`, as they stand, are such that it may be one.
     fn may_begin_at(bytes: &[u8], place: usize) -> bool {
         let is_one = |header: &Self| header.frame_type != FrameType(0) && header.is_in_bounds();
-        let word = bytes.get(place..).and_then(<[u8]>::first_chunk);
-        word.is_some_and(may_be_marker)
+        let word = bytes.get(place + 4..).and_then(<[u8]>::first_chunk);
+        word.is_some_and(may_be_marked)
             && bytes
                 .get(place..)
                 .is_some_and(|bytes| Self::of_checked(bytes).is_ok_and(|header| is_one(&header)))
@@ -213,20 +213,20 @@ impl FrameHeader {
 }
 
 /// How many bytes a search looks at together before it looks at any place among them.
-const GROUP_LEN: usize = 128;
+const GROUP_LEN: usize = 256;
 
-/// Whether marker and flags of a header that begins with these bytes are such that it may be one.
-fn may_be_marker(word: &[u8; 8]) -> bool {
-    const MASK: u64 = u64::from_le_bytes([0, 0, 0, 0, 0xff, 0, !SKIPPABLE, 0]);
-    const MARKED: u64 = u64::from_le_bytes([0, 0, 0, 0, MARKER, 0, 0, 0]);
-    u64::from_le_bytes(*word) & MASK == MARKED
+/// Whether marker and flags, which with type and stamp length are the second four bytes of a header, are such that
+/// it may be one.
+fn may_be_marked(word: &[u8; 4]) -> bool {
+    const MASK: u32 = u32::from_le_bytes([0xff, 0, !SKIPPABLE, 0]);
+    u32::from_le_bytes(*word) & MASK == u32::from_le_bytes([MARKER, 0, 0, 0])
 }
 
-/// Whether any place of a group may be the beginning of a header. No branch for each place: so compilers test
-/// several at once.
-fn may_hold_marker(group: &[u8]) -> bool {
+/// Whether any place of a group may be the beginning of a header. All fours are looked at, those too that are the
+/// second of none, and there is no branch for each: so compilers test several at once.
+fn may_hold_header(group: &[u8]) -> bool {
     let (words, _) = group.as_chunks();
-    words.iter().fold(false, |found, word| found | may_be_marker(word))
+    words.iter().fold(false, |found, word| found | may_be_marked(word))
 }
 
 /// A comparison of a frame's body with its checksum while the body is read.
