@@ -81,7 +81,9 @@ impl Space {
         }
         let (room, limit) = self.limits.room(self.look(Some(active()?))?);
         self.room.store(room, Ordering::Relaxed);
-        self.good_for.store(room.min(len.max(LOOK_AGAIN_BYTES).max(room / 16)), Ordering::Relaxed);
+        // To ask the file system is cheap, and others write to it; the budget takes a listing, and is the log's own.
+        let step = if limit == FILE_SYSTEM { LOOK_AGAIN_BYTES } else { LOOK_AGAIN_BYTES.max(room / 16) };
+        self.good_for.store(room.min(len.max(step)), Ordering::Relaxed);
         self.enough(len, room, limit)
     }
 
