@@ -138,7 +138,6 @@ impl WriteAheadLog {
     /// [`Error::TooLarge`], [`Error::NoSpace`], [`Error::Exhausted`]: nothing was appended, and the log goes on.
     /// [`Error::Stopped`] with the first failure of a write or sync: nothing more is appended.
     pub fn append_batch(&mut self, records: &[&[u8]]) -> Result<Sequence, Error> {
-        self.log.check()?;
         let count = self.check(records)?;
         let len = records.iter().map(|record| frame_len(0, record.len())).sum();
         self.make_room(len)?;
@@ -155,7 +154,6 @@ impl WriteAheadLog {
     /// # Errors
     /// As [`WriteAheadLog::append_batch`].
     pub fn append_mark(&mut self, mark: &[u8]) -> Result<(), Error> {
-        self.log.check()?;
         self.check(&[mark])?;
         self.make_room(frame_len(0, mark.len()))?;
         self.log.stage(&entry(FrameType::MARK, mark), Batch::SINGLE)?;
@@ -201,7 +199,6 @@ impl WriteAheadLog {
     /// [`Error::NotHeld`] where `covered` is beyond what is durable: nothing was dropped. [`Error::Stopped`] with
     /// the first failure.
     pub fn truncate_prefix(&mut self, covered: Sequence) -> Result<usize, Error> {
-        self.log.check()?;
         self.check_held(covered)?;
         let active = self.log.active().header();
         let behind = self.sealed.iter().skip(1).map(|place| (place.id, place.first_sequence));
@@ -209,9 +206,10 @@ impl WriteAheadLog {
         let behind = behind.chain([(active.id, active.first_sequence)]).take(self.sealed.len());
         let covered: Vec<_> = behind.take_while(|(_, first)| first.0 - 1 <= covered.0).collect();
         let Some((oldest, _)) = covered.last() else { return Ok(0) };
-        let dropped: Vec<_> = self.sealed.drain(..covered.len()).collect();
-        self.log.drop_prefix(&dropped, *oldest)?;
-        Ok(dropped.len())
+        let count = covered.len();
+        self.log.drop_prefix(self.sealed.get(..count).unwrap_or_default(), *oldest)?;
+        self.sealed.drain(..count);
+        Ok(count)
     }
 
     /// Makes everything durable and records that the log was closed cleanly: the next open has nothing to put in
@@ -236,6 +234,7 @@ impl WriteAheadLog {
 
     /// Makes sure that `len` bytes of one batch have room, in this segment or the next.
     fn make_room(&mut self, len: u64) -> Result<(), Error> {
+        self.log.check()?;
         self.log.check_space(len)?;
         if self.log.needs_rotation(len)? {
             self.rotate()?;

@@ -107,7 +107,6 @@ impl Follower {
             let found = self.stretches(frontier);
             let has_changed = live_epoch(&*self.directory)? != epoch;
             match found {
-                Err(Error::Newer { path, source }) => return Err(Error::Newer { path, source }),
                 Ok(found) if !has_changed => return Ok(Some(found)),
                 Err(error) if epoch.is_none() && !has_changed => return Err(error),
                 Err(error) if attempt >= ATTEMPTS => return Err(error),

@@ -10,5 +10,6 @@ mod failures;
 mod keeping;
 mod locking;
 mod manifest;
+mod positions;
 mod user;
 mod write_ahead;

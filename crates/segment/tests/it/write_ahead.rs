@@ -9,16 +9,16 @@ use annals_segment::{
 };
 use annals_wire::{LogPosition, Sequence};
 
-fn options() -> WriteAheadOptions {
+pub(crate) fn options() -> WriteAheadOptions {
     WriteAheadOptions::new().create(true).segment_bytes(2048).entropy(SeededEntropy::new(7))
 }
 
-fn record(number: usize) -> Vec<u8> {
+pub(crate) fn record(number: usize) -> Vec<u8> {
     number.to_le_bytes().repeat(1 + number % 23)
 }
 
 /// The records behind `from`, each with its number checked.
-fn replay(log: &WriteAheadLog, from: &LogPosition) -> Result<Vec<Vec<u8>>, Error> {
+pub(crate) fn replay(log: &WriteAheadLog, from: &LogPosition) -> Result<Vec<Vec<u8>>, Error> {
     let (mut records, mut next) = (Vec::new(), from.sequence.0);
     log.replay(from, |replayed| {
         if let Replayed::Record { sequence, bytes } = replayed {
@@ -31,7 +31,7 @@ fn replay(log: &WriteAheadLog, from: &LogPosition) -> Result<Vec<Vec<u8>>, Error
     Ok(records)
 }
 
-fn poll(follower: &mut Follower) -> Result<Vec<Vec<u8>>, Error> {
+pub(crate) fn poll(follower: &mut Follower) -> Result<Vec<Vec<u8>>, Error> {
     let mut records = Vec::new();
     let count = follower.poll(|replayed| {
         if let Replayed::Record { bytes, .. } = replayed {
@@ -103,7 +103,7 @@ impl Sent {
     }
 }
 
-fn count(sequence: Sequence) -> usize {
+pub(crate) fn count(sequence: Sequence) -> usize {
     usize::try_from(sequence.0).unwrap()
 }
 
@@ -239,7 +239,7 @@ fn any_operation_that_fails_stops_the_log_or_is_tolerated() {
 }
 
 /// A log of a hundred records over several segments, with the position behind every tenth.
-fn hundred(directory: &MemoryDirectory) -> (WriteAheadLog, Vec<LogPosition>) {
+pub(crate) fn hundred(directory: &MemoryDirectory) -> (WriteAheadLog, Vec<LogPosition>) {
     let mut log = options().open_on(directory.clone()).unwrap();
     let mut positions = vec![log.start()];
     for number in 0..100 {
