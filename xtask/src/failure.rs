@@ -15,6 +15,14 @@ pub(crate) enum Failure {
     Status { command: String, status: ExitStatus },
     /// A file or directory of the repository could not be read.
     Read { path: PathBuf, source: io::Error },
+    /// A file below `target` could not be written.
+    Write { path: PathBuf, source: io::Error },
+    /// A source is not Rust.
+    Syntax { path: String, what: String },
+    /// The instrumented copy fails where nothing is switched off.
+    Undisturbed { program: String, test: String, how: &'static str },
+    /// Something was switched off and nothing failed.
+    Survived { count: usize, of: usize },
     /// A manifest is not TOML.
     Manifest { path: PathBuf, source: Box<toml::de::Error> },
     /// A test filter matches nothing: the run would have passed without testing anything.
@@ -45,6 +53,14 @@ impl fmt::Display for Failure {
             Self::Start { command, source } => write!(f, "could not start `{command}`: {source}"),
             Self::Status { command, status } => write!(f, "`{command}` failed: {status}"),
             Self::Read { path, source } => write!(f, "could not read {}: {source}", path.display()),
+            Self::Write { path, source } => write!(f, "could not write {}: {source}", path.display()),
+            Self::Syntax { path, what } => write!(f, "{path} does not parse: {what}"),
+            Self::Undisturbed { program, test, how } => {
+                write!(f, "{test} of {program} {how} with nothing switched off: mend that first")
+            }
+            Self::Survived { count, of } => {
+                write!(f, "{count} of {of} survived: each is a missing test or a needless call")
+            }
             Self::Manifest { path, source } => write!(f, "{} is not a manifest: {source}", path.display()),
             Self::NoTests { package, filter } => {
                 write!(f, "no test of {package}'s tests/it has `{filter}` in its name: nothing was checked")

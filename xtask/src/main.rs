@@ -23,6 +23,7 @@ mod crash;
 mod format;
 mod fuzz;
 mod kill;
+mod mutants;
 
 use std::process::ExitCode;
 
@@ -58,6 +59,11 @@ enum Verb {
     /// Every event that was acknowledged must be there, of the input a prefix in whole batches, and a further
     /// import must complete it. Stops at the first moment that fails, and keeps its store.
     Kill(kill::Arguments),
+    /// Switch off every write, sync and comparison of evidence, one at a time: something must fail
+    ///
+    /// Builds an instrumented copy once and runs the crash campaign and the tests against every site. A survivor
+    /// is a missing test or a needless call.
+    Mutants(mutants::Arguments),
     /// Check the golden bytes of docs/format.md against the code
     Format,
 }
@@ -70,6 +76,7 @@ fn main() -> ExitCode {
         Verb::Bench(arguments) => bench::run(&arguments),
         Verb::Crash(arguments) => crash::run(&arguments),
         Verb::Kill(arguments) => kill::run(&arguments),
+        Verb::Mutants(arguments) => mutants::run(&arguments),
         Verb::Format => format::run(),
     };
     match outcome {

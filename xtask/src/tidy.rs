@@ -9,6 +9,7 @@
 mod documents;
 mod faults;
 mod manifests;
+mod mutants;
 mod paths;
 mod sources;
 mod texts;
@@ -137,7 +138,8 @@ pub(crate) fn run() -> Result<(), Failure> {
 }
 
 fn check(files: &[File]) -> Vec<Violation> {
-    let checks = [manifests::check, sources::check, documents::check, faults::check, texts::check];
+    let checks =
+        [manifests::check, sources::check, mutants::check, documents::check, faults::check, texts::check];
     let mut violations: Vec<_> = checks.iter().flat_map(|check| check(files)).collect();
     violations.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
     violations
