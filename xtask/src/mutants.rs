@@ -43,6 +43,9 @@ pub(crate) struct Arguments {
     /// Only the sites with these numbers, as the list has them
     #[arg(long, value_delimiter = ',', value_name = "NUMBERS")]
     only: Vec<usize>,
+    /// Without the tests that take longest: a first look, of which only what is caught is certain
+    #[arg(long)]
+    quick: bool,
     /// Print what came of each site as JSON
     #[arg(long)]
     json: bool,
@@ -63,7 +66,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     tree::write(&directory, &sites)?;
     let scratch = emptied(directory.join("scratch"))?;
     let programs = programs::build(&tree::place(&directory), &directory.join("build"))?;
-    let suite = Suite::measure(&programs, &scratch)?;
+    let suite = Suite::measure(&programs, &scratch, arguments.quick)?;
     let tried = try_all(&suite, &chosen, arguments.jobs)?;
     emptied(scratch)?;
     if arguments.json {

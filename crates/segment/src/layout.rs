@@ -497,6 +497,7 @@ mod tests {
         let not_continuing = "000004.seg: it does not continue the newest segment that the manifest names";
         let other_end = |it: &mut SegmentHeader| it.previous.as_mut().unwrap().end = END + 8;
         let other_store = |it: &mut SegmentHeader| it.store.0[0] = 2;
+        let replaced = |it: &mut SegmentHeader| it.previous.as_mut().unwrap().generation = Generation(1);
         let two = "1 2 3 4 [5 unnamed closed 0] ! segment 4 continues segment 3 and is not named by MANIFEST \
                    ! segment 5 continues segment 4 and is not named by MANIFEST";
         let discarded = "1 2 [3 closed 0] -000004.seg";
@@ -514,6 +515,7 @@ mod tests {
                 discarded,
             ),
             ("frames behind another end", inventory(1..5, 3).with_header(4, other_end), not_continuing),
+            ("frames behind a replacement", inventory(1..5, 3).with_header(4, replaced), not_continuing),
             ("frames of another store", inventory(1..5, 3).with_header(4, other_store), not_continuing),
             ("the first", inventory([1], 0), first),
             ("the first, only its header", inventory([1], 0).with_len(1, 512), first),
@@ -521,6 +523,11 @@ mod tests {
             (
                 "the first, of another store",
                 inventory([1], 0).with_header(1, other_store),
+                "000001.seg: it does not continue the newest segment that the manifest names",
+            ),
+            (
+                "the first, with another's name",
+                inventory([1], 0).with_header(1, |it| it.id = SegmentId(2)),
                 "000001.seg: it does not continue the newest segment that the manifest names",
             ),
             (

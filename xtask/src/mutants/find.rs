@@ -44,8 +44,14 @@ pub(crate) struct Fixed {
 /// All that the source `text` at `path` has; what the parser says where it is no source.
 pub(crate) fn find(path: &str, text: &str) -> Result<Found, syn::Error> {
     let file = syn::parse_file(text)?;
-    let mut finder =
-        Finder { path, text, function: String::new(), scopes: Vec::new(), found: Found::default() };
+    let mut finder = Finder {
+        path,
+        text,
+        function: String::new(),
+        scopes: Vec::new(),
+        unused: None,
+        found: Found::default(),
+    };
     finder.visit_file(&file);
     let mut found = finder.found;
     found.sites.sort_by(|a, b| {
@@ -76,6 +82,8 @@ struct Finder<'a> {
     text: &'a str,
     function: String,
     scopes: Vec<Scope>,
+    /// A value that nobody uses, and its statement.
+    unused: Option<(Range<usize>, Range<usize>)>,
     found: Found,
 }
 
@@ -90,19 +98,17 @@ impl Finder<'_> {
     }
 
     fn site(&mut self, node: &impl Spanned, kind: Kind, change: Change) {
-        let (path, function) = (self.path.to_owned(), self.function.clone());
-        let (line, code, range) = (line(node), self.code(node), range(node));
-        self.found.sites.push(Site { path, line, function, kind, code, range, change });
+        self.site_at(range(node), kind, change);
     }
 
-    fn evidence_at(&mut self, place: Range<usize>, change: Change) {
+    fn site_at(&mut self, place: Range<usize>, kind: Kind, change: Change) {
         let before = self.text.get(..place.start).unwrap_or_default();
         let code = self.text.get(place.clone()).unwrap_or_default();
         self.found.sites.push(Site {
             path: self.path.to_owned(),
             line: before.matches('\n').count() + 1,
             function: self.function.clone(),
-            kind: Kind::Evidence,
+            kind,
             code: code.split_whitespace().collect::<Vec<_>>().join(" "),
             range: place,
             change,
@@ -145,13 +151,18 @@ impl Finder<'_> {
             self.found.fixed.push(Fixed { path, line: line(node), function, code: self.code(node) });
         }
         for (range, change) in decided_by {
-            self.evidence_at(range, change);
+            self.site_at(range, Kind::Evidence, change);
         }
     }
 
     fn call(&mut self, node: &impl Spanned, name: &str, receiver: Option<&str>, arguments: &[&Expr]) -> bool {
         let Some(call) = words::call(name, receiver, arguments.len()) else { return false };
         let first = arguments.first().map(|first| self.code(*first)).unwrap_or_default();
+        let unused = self.unused.take_if(|(value, _)| *value == range(node));
+        if let Some((_, statement)) = unused.filter(|_| call.instead == Instead::Success) {
+            self.site_at(statement, call.kind, Change::Skip);
+            return true;
+        }
         let change = match call.instead {
             Instead::Success => Change::Success,
             Instead::Nothing => Change::Nothing,
@@ -206,9 +217,10 @@ mod tests {
 
     #[test]
     fn a_call_gives_success_instead() {
-        let (found, text) = sites("file.sync_data()?;");
+        let (found, text) = sites("file.sync_data().map_err(a)?;");
         assert_eq!(found, [(Kind::Sync, "file.sync_data()".to_owned())]);
-        assert_eq!(text, "(if off(1) { Ok(default) } else { file.sync_data() })?;");
+        assert_eq!(text, "(if off(1) { Ok(default) } else { file.sync_data() }).map_err(a)?;");
+        assert_eq!(instrumented("log.sync()?;"), "if !off(1) { log.sync()?; }");
         assert_eq!(sites("self.directory.sync()").0[0].0, Kind::DirectorySync);
         assert_eq!(sites("File::set_len(&file, 3)").0[0].0, Kind::Length);
         assert_eq!(

@@ -15,14 +15,19 @@ use super::{programs::Program, site::CHOICE_VARIABLE};
 use crate::{command::shown, failure::Failure};
 
 /// A test that takes longer gets a step of its own, behind the quick ones.
-const QUICK: Duration = Duration::from_millis(700);
+const QUICK: Duration = Duration::from_secs(1);
 
-/// How many times longer than undisturbed a step may take, and the least that it may take.
-const LIMIT_FACTOR: u32 = 6;
-const LIMIT_MIN: Duration = Duration::from_secs(20);
+/// How many times longer than undisturbed a test may take, and the least that it may take.
+const LIMIT_FACTOR: u32 = 10;
+const LIMIT_MIN: Duration = Duration::from_secs(30);
 
 /// The limit of the run that measures.
 const FIRST_LIMIT: Duration = Duration::from_secs(600);
+
+/// How long the pipe of a killed program is listened to.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
+const HUNG: &str = "hung";
 
 /// All steps, in the order in which they are run.
 #[derive(Debug)]
@@ -32,7 +37,7 @@ pub(super) struct Suite {
     scratch: PathBuf,
 }
 
-/// One run of a program.
+/// One run of a program. Each of its tests, or the campaign, must be done within the limit.
 #[derive(Debug)]
 struct Step {
     program: Program,
@@ -58,8 +63,9 @@ struct Ended {
 }
 
 impl Suite {
-    /// Runs everything without a site switched off, and makes steps by the time that each test took.
-    pub(super) fn measure(programs: &[Program], scratch: &Path) -> Result<Self, Failure> {
+    /// Runs everything without a site switched off, and makes steps by the time that each test took; where it is to
+    /// be quick, without the tests that took long.
+    pub(super) fn measure(programs: &[Program], scratch: &Path, is_quick: bool) -> Result<Self, Failure> {
         let (mut first, mut quick, mut slow) = (Vec::new(), Vec::new(), Vec::new());
         for program in programs {
             eprintln!("mutants: {} with nothing switched off", program.name);
@@ -81,16 +87,20 @@ impl Suite {
         }
         slow.sort_by_key(|(took, _)| *took);
         first.append(&mut quick);
-        first.extend(slow.into_iter().map(|(_, step)| step));
+        first.extend(if is_quick { Vec::new() } else { slow }.into_iter().map(|(_, step)| step));
         Ok(Self { steps: first, scratch: scratch.to_owned() })
     }
 
     /// What catches the site with `number`; `None` where it survives everything.
     pub(super) fn catch(&self, number: usize) -> Result<Option<Caught>, Failure> {
         for step in &self.steps {
-            let ended = step.run(&self.scratch, Some(number))?;
-            if ended.caught.is_some() {
-                return Ok(ended.caught);
+            let mut caught = step.run(&self.scratch, Some(number))?.caught;
+            if caught.as_ref().is_some_and(|caught| caught.how == Some(HUNG)) {
+                // The machine may have been busy: what hangs does it twice.
+                caught = step.run(&self.scratch, Some(number))?.caught;
+            }
+            if caught.is_some() {
+                return Ok(caught);
             }
         }
         Ok(None)
@@ -111,7 +121,8 @@ impl Step {
     fn of(program: &Program, tests: &[(String, Duration)]) -> Self {
         let mut arguments: Vec<_> = ["--test-threads", "1", "--exact"].map(str::to_owned).into();
         arguments.extend(tests.iter().map(|(name, _)| name.clone()));
-        Self { program: program.clone(), arguments, limit: limit(tests.iter().map(|(_, took)| *took).sum()) }
+        let longest = tests.iter().map(|(_, took)| *took).max().unwrap_or_default();
+        Self { program: program.clone(), arguments, limit: limit(longest) }
     }
 
     /// Runs the step up to the first test that fails.
@@ -141,6 +152,9 @@ impl Step {
             drop(child.kill());
         }
         let status = child.wait().map_err(failed)?;
+        if caught.as_ref().is_some_and(|caught| caught.how == Some(HUNG)) {
+            caught = Some(watch.hung(&lines));
+        }
         if caught.is_none() && !status.success() {
             let how = (!self.program.is_campaign || status.code() != Some(1)).then_some("died");
             caught = Some(watch.caught(None, how));
@@ -160,21 +174,30 @@ struct Watch<'a> {
 impl Watch<'_> {
     /// Reads up to the first failure, the end of the output, or of the time.
     fn follow(&mut self, lines: &mpsc::Receiver<String>) -> Option<Caught> {
-        let deadline = Instant::now() + self.step.limit;
+        let mut deadline = Instant::now() + self.step.limit;
         loop {
             match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(line) => match verdict(&line) {
                     Some((name, true)) => {
                         self.passed.push((name.to_owned(), self.before.elapsed()));
                         self.before = Instant::now();
+                        deadline = self.before + self.step.limit;
                     }
                     Some((name, false)) => return Some(self.caught(Some(name), None)),
                     None => self.running = running(&line).or(self.running.take()),
                 },
-                Err(RecvTimeoutError::Timeout) => return Some(self.caught(None, Some("hung"))),
+                Err(RecvTimeoutError::Timeout) => return Some(self.caught(None, Some(HUNG))),
                 Err(RecvTimeoutError::Disconnected) => return None,
             }
         }
+    }
+
+    /// What a killed program has said last: the test that it did not come to the end of.
+    fn hung(&mut self, lines: &mpsc::Receiver<String>) -> Caught {
+        while let Ok(line) = lines.recv_timeout(LAST_WORDS) {
+            self.running = running(&line).or(self.running.take());
+        }
+        self.caught(None, Some(HUNG))
     }
 
     fn caught(&self, test: Option<&str>, how: Option<&'static str>) -> Caught {

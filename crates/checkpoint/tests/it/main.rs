@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod published;
 mod publishing;
 
 #[path = "../../examples/counter.rs"]

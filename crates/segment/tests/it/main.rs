@@ -7,9 +7,12 @@
 
 mod failing;
 mod failures;
+mod frontier;
+mod holder;
 mod keeping;
 mod locking;
 mod manifest;
 mod positions;
+mod sealed;
 mod user;
 mod write_ahead;

@@ -7,16 +7,22 @@
 
 mod allocations;
 mod appending;
+mod checkpoint_moments;
 mod corpora;
 mod damage;
 mod edges;
 mod faults;
+mod forged;
+mod forged_checkpoint;
+mod forged_tables;
 mod groups;
 mod history;
 mod leftovers;
+mod letting_go;
 mod misplaced;
 mod opening;
 mod reading;
+mod recoveries;
 mod small_store;
 mod space;
 mod twins;

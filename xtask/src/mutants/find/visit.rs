@@ -116,6 +116,7 @@ impl<'ast> Visit<'ast> for Finder<'_> {
                 }
             }
             Stmt::Expr(Expr::Try(attempt), Some(_)) => {
+                self.unused = Some((range(&*attempt.expr), range(statement)));
                 if let Expr::MethodCall(ExprMethodCall { method, args, .. }) = &*attempt.expr
                     && method == "map_err"
                     && args.first().is_some_and(is_bytes_error)
