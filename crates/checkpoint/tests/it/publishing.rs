@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use annals_checkpoint::{Error, Recovered, publish, recover};
 use annals_segment::{
-    CrashProfile, Directory, Error as LogError, MemoryDirectory, SeededEntropy, SimulatedDirectory,
-    SpaceLimits, WriteAheadOptions,
+    CrashProfile, Directory, DiskDirectory, Error as LogError, MemoryDirectory, SeededEntropy,
+    SimulatedDirectory, SpaceLimits, WriteAheadOptions,
 };
 use annals_wire::{LogPosition, Sequence};
 
@@ -157,6 +157,46 @@ fn states_cut_or_gone_are_told_and_a_log_without_any_is_refused() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[test]
+fn a_state_behind_which_records_are_gone_is_told_and_not_used() {
+    let disk = SimulatedDirectory::new();
+    let mut recovered = open(disk.clone()).unwrap();
+    let position = count_to(&mut recovered, 40).unwrap();
+    publish(&mut recovered.log, &recovered.state, &position).unwrap();
+    let early = "00000000000000000040.state";
+    let bytes = disk.file(early).unwrap();
+    let directory = published();
+    let with_gap = with(&directory, |name, bytes| (!STATES.contains(&name)).then_some(bytes));
+    with_gap.create(early).unwrap().write_all_at(&bytes, 0).unwrap();
+    match open(with_gap) {
+        Err(Error::NoState { rejected, .. }) => assert_eq!(rejected[0].file, early),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_state_that_was_published_outlives_a_power_loss() {
+    let disk = SimulatedDirectory::new();
+    let mut recovered = open(disk.clone()).unwrap();
+    for last in [10, 20, 30] {
+        let position = count_to(&mut recovered, last).unwrap();
+        publish(&mut recovered.log, &recovered.state, &position).unwrap();
+        let after = open(disk.crash(CrashProfile::StrictPosix, 0)).unwrap();
+        assert_eq!((after.report.used, after.report.rejected), (Some(Sequence(last)), Vec::new()));
+    }
+}
+
+#[test]
+fn what_has_a_states_name_and_is_no_file_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = || DiskDirectory::open(directory.path()).unwrap();
+    count_to(&mut open(disk()).unwrap(), 10).unwrap();
+    std::fs::create_dir(directory.path().join(STATES[0])).unwrap();
+    let recovered = open(disk()).unwrap();
+    assert_eq!(recovered.state.len(), 10);
+    assert_eq!(recovered.report.rejected[0].file, STATES[0]);
 }
 
 #[test]

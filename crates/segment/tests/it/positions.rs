@@ -40,6 +40,17 @@ fn a_log_that_stopped_refuses_everything_and_touches_nothing() {
 }
 
 #[test]
+fn a_log_that_stopped_before_its_first_record_makes_no_file() {
+    let disk = SimulatedDirectory::new();
+    let mut log = options().open_on(disk.clone()).unwrap();
+    disk.inject(disk.operation_count(), Fault::Fail(Errno::Io), Span::Once);
+    assert!(is_stopped(&log.rotate()));
+    let (names, operations) = (disk.names(), disk.operation_count());
+    assert!(is_stopped(&log.append(b"more")) && is_stopped(&log.append_mark(b"mark")));
+    assert_eq!((disk.names(), disk.operation_count()), (names, operations));
+}
+
+#[test]
 fn a_prefix_that_cannot_be_dropped_stops_the_log() {
     let log = |disk: &SimulatedDirectory| {
         let mut log = options().open_on(disk.clone()).unwrap();
