@@ -14,5 +14,6 @@ mod locking;
 mod manifest;
 mod positions;
 mod sealed;
+mod stopped;
 mod user;
 mod write_ahead;
