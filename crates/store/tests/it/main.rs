@@ -21,6 +21,7 @@ mod leftovers;
 mod letting_go;
 mod misplaced;
 mod opening;
+mod panics;
 mod reading;
 mod recoveries;
 mod small_store;
