@@ -6,7 +6,8 @@ use annals::{
     Background, Coordinate, Error, Kind, NewEvent, Options, SeededEntropy, Sequence, SimulatedDirectory,
     Store,
 };
-use annals_checkpoint::index_segment;
+use annals_checkpoint::{FRAME_TYPES, index_segment};
+use annals_index::ActiveIndex;
 use annals_segment::{Directory, FoundFooter, Inventory, Layout, SealedPlace, SealedSegment};
 use annals_wire::{
     Chain, CheckpointHead, Digest, FooterTrailer, Generation, SEGMENT_HEADER_LEN, SegmentHeader, SegmentId,
@@ -127,6 +128,58 @@ fn a_footer_is_of_the_frames_before_it_and_has_their_digest() {
     }
     let undigested = forged(&|trailer| trailer.digest = Digest::NONE);
     assert!(undigested.len() == 1 && undigested[0].contains("no digest"), "{undigested:?}");
+}
+
+/// The footer of the segment at `place`, whose first row leads to the second frame.
+fn shifted(disk: &SimulatedDirectory, place: SealedPlace) -> Vec<u8> {
+    let segment = SealedSegment::new(Arc::new(disk.clone()), place, false);
+    let (mut offsets, mut index) = (Vec::new(), ActiveIndex::new(place.first_sequence));
+    let mut note = |offset, _: &annals_wire::Frame<'_>| {
+        offsets.push(u32::try_from(offset).unwrap());
+        Ok(())
+    };
+    segment.scan(FRAME_TYPES, &mut note).unwrap();
+    let mut offsets = [offsets[1], offsets[1] + 8].into_iter();
+    let mut insert = |_: u64, frame: &annals_wire::Frame<'_>| {
+        let event = annals_wire::Event::decode(frame).unwrap();
+        let entry = annals_index::Entry {
+            offset: offsets.next().unwrap(),
+            id: event.id,
+            correlation: event.correlation,
+            causation: event.causation,
+            stream: event.stream,
+            kind: event.stamp.kind,
+            revision: event.stamp.revision,
+            fork_depth: annals_wire::Depth(0),
+            hash: event.stamp.hash,
+        };
+        index.insert(&entry, event.tags.iter());
+        Ok(())
+    };
+    segment.scan(FRAME_TYPES, &mut insert).unwrap();
+    index.encode(&FooterTrailer {
+        store: place.store,
+        segment: place.id,
+        generation: place.generation,
+        chain: place.chain,
+        frames_end: place.end,
+        first_sequence: place.first_sequence,
+        row_count: annals_index::Index::row_count(&index),
+        digest: segment.digest().unwrap(),
+    })
+}
+
+#[test]
+fn a_row_that_leads_to_another_event_is_told() {
+    let disk = closed();
+    let place = layout(&disk).sealed[0];
+    let mut bytes = disk.file("000001.seg").unwrap();
+    bytes.truncate(usize::try_from(place.end).unwrap());
+    bytes.extend(shifted(&disk, place));
+    disk.write_file("000001.seg", bytes);
+    let store = options(9).open_read_only_on(disk).unwrap();
+    let Some(Err(error)) = store.all().next() else { panic!("another event was given for the first") };
+    assert!(matches!(error, Error::Corrupt { .. }) && error.to_string().contains("the sequence"), "{error}");
 }
 
 #[test]
