@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use annals::{
     Background, Coordinate, Error, Kind, NewEvent, Options, SeededEntropy, Sequence, SimulatedDirectory,
-    Store,
+    Store, verify_on,
 };
 use annals_checkpoint::{FRAME_TYPES, index_segment};
 use annals_index::ActiveIndex;
@@ -208,6 +208,22 @@ fn check_refused(disk: &SimulatedDirectory, what: &str) {
         Err(Error::Corrupt { source }) => assert!(source.to_string().contains(what), "{source}"),
         other => panic!("{what} is not refused: {:?}", other.map(|store| store.report().clone())),
     }
+}
+
+#[test]
+fn verification_compares_a_segments_header_with_the_last_event_before_it() {
+    let disk = closed();
+    let mut bytes = disk.file("000002.seg").unwrap();
+    let mut header = SegmentHeader::decode(&bytes).unwrap();
+    header.previous.as_mut().unwrap().mark = Digest([7; 32]);
+    bytes[..SEGMENT_HEADER_LEN].copy_from_slice(&header.encode());
+    disk.write_file("000002.seg", bytes);
+    let report = verify_on(disk.kill(), &mut |_| {}).unwrap();
+    let told: Vec<_> = report.damage.iter().map(|damage| (damage.offset, damage.what.as_str())).collect();
+    assert!(
+        told.iter().any(|(offset, what)| *offset == Some(96) && what.contains("the last event before it")),
+        "{told:?}"
+    );
 }
 
 #[test]
