@@ -1,9 +1,19 @@
 //! Memory maps: the one file with `unsafe`.
 //!
-//! Invariant: only bytes that this crate never changes again are mapped: a sealed segment's frames and
-//! footer, a checkpoint, a run. The store never shortens a file that it has mapped, and replaces derived
-//! files by rename, so that an open map keeps the old one. Against others who cut files under a running
-//! process there is no defence but not to map: see `Options::maps` of the store.
+//! Invariant: only bytes that nobody changes again are mapped. These are
+//! - the frames of a sealed segment, up to the end that its successor's header gives them. Recovery writes to
+//!   the newest segment alone, and a segment with a successor is not that one;
+//! - a sealed segment with a footer whose trailer is sound. A footer is written where there was none, or where
+//!   the trailer was not sound or not of these frames, and then nobody keeps a map; a block that turns out damaged
+//!   is built again in memory and not in place;
+//! - a checkpoint, a run, a state. They are replaced by rename, so that an open map keeps the old file.
+//!
+//! A prefix of the log that is dropped is unlinked and not cut: who has it mapped keeps it.
+//!
+//! What is left is what safe code, here or in another program, can do to a file by its name: a map of bytes that
+//! are written to is undefined behaviour in this language's terms, and a map of a file that is cut, or of a sector
+//! that cannot be read, ends the process with SIGBUS. No type can forbid that. Who can't rule it out does without
+//! maps: see `Options::maps` of the store, with which every byte comes through a read into memory of its own.
 
 use std::{fmt, fs, io, ops::Deref, sync::Arc};
 
@@ -33,9 +43,11 @@ impl Region {
         if len == 0 {
             return Ok(Self::from(Vec::new()));
         }
-        // SAFETY: the caller of `File::map` promises that the bytes are neither written nor cut while the
-        // region lives, and the length was there just now. What another program does to the file is
-        // outside of what the store can promise; docs/format.md says so.
+        // SAFETY: the map is only read, is private to `Region` and lives as long as the slices that borrow from
+        // it, so all that can go wrong is that the file changes. The caller of `File::map` promises that these
+        // bytes are neither written nor cut meanwhile: the list above is of all callers. That the file has the
+        // length is looked up, not assumed, and `len` fits an address. What another program does to the file
+        // is outside of what can be promised; docs/format.md says so.
         let map = unsafe { MmapOptions::new().len(len).map(file) }?;
         Ok(Self(Inner::Map(Arc::new(map))))
     }

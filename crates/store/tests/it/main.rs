@@ -22,6 +22,7 @@ mod letting_go;
 mod misplaced;
 mod opening;
 mod panics;
+mod races;
 mod reading;
 mod recoveries;
 mod small_store;
