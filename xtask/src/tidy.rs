@@ -60,7 +60,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         package: "annals",
         layers: &["annals-wire", "annals-segment", "annals-index", "annals-checkpoint"],
-        external: &["blake3", "getrandom", "rmp-serde", "serde", "thiserror", "tracing", "uuid"],
+        external: &["blake3", "getrandom", "rmp-serde", "serde", "shuttle", "thiserror", "tracing", "uuid"],
     },
     Layer {
         package: "annals-cli",
@@ -96,6 +96,10 @@ const LIBRARIES: &[&str] = &[
 /// Where the file system is called. The map is here because a map is made of an `std::fs::File`.
 const FILE_SYSTEM: &[&str] =
     &["crates/segment/src/directory/", "crates/segment/src/platform.rs", "crates/segment/src/map.rs"];
+
+/// The crate that `cargo xtask schedules` runs under a scheduler, and where alone it names the primitives of threads.
+const SCHEDULED: &[&str] = &["crates/store/src/"];
+const PRIMITIVES: &[&str] = &["crates/store/src/sync.rs", "crates/store/src/sync/"];
 
 /// The one file with `unsafe`, and the root of its crate, which can therefore not forbid it.
 const UNSAFE: &str = "crates/segment/src/map.rs";

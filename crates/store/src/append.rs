@@ -6,7 +6,6 @@
 use std::{
     collections::{HashMap, HashSet, hash_map},
     io,
-    sync::{Arc, MutexGuard, PoisonError},
 };
 
 use annals_index::Entry as IndexEntry;
@@ -21,6 +20,7 @@ use crate::{
     new_event::Prepared,
     part::{Part, PartIndex},
     store::{Shared, lock},
+    sync::{Arc, MutexGuard, PoisonError},
     turn::{Turn, Writer},
     view::{Found, Head, View, first},
 };

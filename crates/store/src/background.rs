@@ -3,18 +3,12 @@
 //! Invariant: what nobody waits for is durable within 100 ms, as long as the thread runs. No step is needed
 //! for what was acknowledged to be safe.
 
-use std::{
-    sync::{
-        Arc, Condvar, Mutex, PoisonError, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
-    time::Duration,
-};
+use std::time::Duration;
 
 use crate::{
     Durability, Error,
     store::{Shared, lock},
+    sync::{Arc, AtomicBool, Condvar, Mutex, Ordering, PoisonError, Weak, thread},
 };
 
 /// How long what is appended may stay unsynced.

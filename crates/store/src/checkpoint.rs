@@ -3,7 +3,7 @@
 //! Invariant: it covers durable bytes only, and is made from what lies on the disk: the segment's frames up to
 //! the landmark are walked again, off the path of the appends.
 
-use std::{collections::BTreeSet, sync::Arc, sync::PoisonError};
+use std::collections::BTreeSet;
 
 use annals_checkpoint::{index_segment, write_checkpoint};
 use annals_segment::{SealedPlace, SealedSegment};
@@ -14,6 +14,7 @@ use crate::{
     part::Frames,
     seal,
     store::{Shared, lock},
+    sync::{Arc, PoisonError},
     turn::Landmark,
 };
 

@@ -1,10 +1,8 @@
 //! What can go wrong, sorted by what a caller can do about it.
 
-use std::sync::Arc;
-
 use annals_wire::{EventId, Revision, Sequence};
 
-use crate::Expected;
+use crate::{Expected, sync::Arc};
 
 /// Why an operation on a store failed.
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,6 @@
 use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, MutexGuard, PoisonError, atomic::Ordering},
 };
 
 use annals_index::ActiveIndex;
@@ -19,6 +18,7 @@ use crate::{
     append::log,
     part::{Frames, Part},
     store::{Shared, lock},
+    sync::{Arc, Condvar, MutexGuard, Ordering, PoisonError},
     turn::{Landing, Turn},
 };
 
@@ -82,7 +82,7 @@ impl Shared {
         self.settle(turn, bytes, durability)
     }
 
-    fn landed(&self, group: u64) -> &std::sync::Condvar {
+    fn landed(&self, group: u64) -> &Condvar {
         let writer = self.writer.as_ref().expect("only a writer forms groups");
         if group.is_multiple_of(2) { &writer.landed[0] } else { &writer.landed[1] }
     }

@@ -1,9 +1,9 @@
 //! Ids that the store makes: UUIDs of version 7 (RFC 9562), which need no look-up.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use annals_segment::Entropy;
 use annals_wire::EventId;
+
+use crate::sync::{Arc, Mutex, PoisonError};
 
 const RANDOM_LEN: usize = 10;
 const POOL_LEN: usize = 64 * RANDOM_LEN;

@@ -46,6 +46,8 @@ mod store;
 mod event;
 mod new_event;
 
+mod sync;
+
 mod clock;
 mod ids;
 mod kinds;

@@ -2,13 +2,7 @@
 //!
 //! Invariant: nothing is changed before everything was found sound; a store that is refused is left as it is.
 
-use std::{
-    io,
-    path::Path,
-    sync::{Arc, Mutex, RwLock, Weak, atomic::AtomicU64},
-    thread,
-    time::Instant,
-};
+use std::{io, path::Path, time::Instant};
 
 use annals_checkpoint::{FRAME_TYPES, Fold, Loaded, OpenReport, PartIndex, Plan, Sources};
 use annals_index::ActiveIndex;
@@ -25,6 +19,7 @@ use crate::{
     kinds::Kinds,
     part::{Frames, Part},
     store::Shared,
+    sync::{Arc, AtomicU64, Mutex, RwLock, Weak, thread},
     turn::{Landing, Landmark, Reach, Turn, Writer},
     view::View,
 };

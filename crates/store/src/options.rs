@@ -1,11 +1,11 @@
 //! How a store is opened and kept. The defaults are safe.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, time::Duration};
 
 use annals_checkpoint::SourceOptions;
 use annals_segment::{Directory, DiskDirectory, Entropy, SpaceLimits, SystemEntropy};
 
-use crate::{Clock, Error, Store, SystemClock, open};
+use crate::{Clock, Error, Store, SystemClock, open, sync::Arc};
 
 const SEGMENT_BYTES_MIN: u64 = 4 << 10;
 const SEGMENT_BYTES_MAX: u64 = 1 << 30;

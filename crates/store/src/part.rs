@@ -1,10 +1,10 @@
 //! A part: one stretch of the log with its index and the segment that its frames lie in.
 
-use std::sync::{Arc, PoisonError, RwLock};
-
 use annals_index::{ActiveIndex, Index, SealedIndex};
 use annals_segment::{ActiveSegment, FrameBytes, SealedSegment};
 use annals_wire::{Digest, SegmentId, Sequence};
+
+use crate::sync::{Arc, PoisonError, RwLock};
 
 /// Where a part's frames lie.
 #[derive(Debug, Clone)]

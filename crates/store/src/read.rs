@@ -3,7 +3,7 @@
 //! Invariant: an iterator shows what was visible when it was made, each event once, in order; it looks ahead
 //! by a bounded number of rows. After an error it ends: no event behind it is shown as if nothing were.
 
-use std::{collections::VecDeque, ops::Range, sync::Arc};
+use std::{collections::VecDeque, ops::Range};
 
 use annals_index::{Direction, Query};
 use annals_wire::{Coordinate, Lane, Revision, Sequence};
@@ -11,6 +11,7 @@ use annals_wire::{Coordinate, Lane, Revision, Sequence};
 use crate::{
     Error, Event,
     store::Shared,
+    sync::{Arc, Ordering},
     view::{Found, Trouble, View},
 };
 
@@ -43,12 +44,12 @@ enum Source {
 
 impl Events {
     pub(crate) fn query(shared: Arc<Shared>, query: Query) -> Self {
-        let visible = shared.visible.load(std::sync::atomic::Ordering::Acquire);
+        let visible = shared.visible.load(Ordering::Acquire);
         Self::new(shared, Source::Query(query, 1..visible.saturating_add(1)), Sequence(visible))
     }
 
     pub(crate) fn stream(shared: Arc<Shared>, coordinate: &Coordinate, lane: Lane) -> Self {
-        let visible = shared.visible.load(std::sync::atomic::Ordering::Acquire);
+        let visible = shared.visible.load(Ordering::Acquire);
         Self::new(shared, Source::Stream(coordinate.clone(), lane, 1..u64::MAX), Sequence(visible))
     }
 

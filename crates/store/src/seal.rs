@@ -4,8 +4,6 @@
 //! Invariant: a footer is derived. Where it cannot be written, the index stays in memory and the reason is
 //! told; no event depends on it.
 
-use std::sync::Arc;
-
 use annals_checkpoint::index_segment;
 use annals_index::{ActiveIndex, Index, SealedIndex};
 use annals_segment::{FoundFooter, SealedPlace, SealedSegment};
@@ -15,6 +13,7 @@ use crate::{
     Error,
     part::{Frames, Part, PartIndex},
     store::{Shared, lock},
+    sync::{Arc, PoisonError},
 };
 
 impl Shared {
@@ -53,7 +52,7 @@ impl Shared {
     fn seal(&self, segment: &Arc<SealedSegment>, parts: &[Part]) -> Result<(), Error> {
         let footer = match parts {
             [Part { index: PartIndex::Active(index), .. }] => {
-                let index = index.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let index = index.read().unwrap_or_else(PoisonError::into_inner);
                 encode(&index, segment.place(), segment.digest()?)
             }
             _ => encode(&index_segment(segment)?.0, segment.place(), segment.digest()?),

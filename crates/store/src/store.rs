@@ -1,12 +1,6 @@
 //! The store: what a program holds.
 
-use std::{
-    path::Path,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::path::Path;
 
 use annals_checkpoint::OpenReport;
 use annals_index::{Query, QueryItem};
@@ -16,6 +10,7 @@ use annals_wire::{Coordinate, EventId, Kind, Lane, Sequence, StoreId};
 use crate::{
     Durability, Error, Event, Events, NewEvent, Options, Receipt,
     kinds::Kinds,
+    sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError, RwLock},
     turn::Writer,
     view::{Trouble, View},
 };

@@ -3,15 +3,15 @@
 //! Invariant: `visible <= durable <= written <= appended`, by sequence and by bytes; visible is written instead
 //! of durable where the store's visibility says so.
 
-use std::{
-    sync::{Arc, Condvar, Mutex},
-    thread::JoinHandle,
-};
-
 use annals_segment::{FrontierFile, Log, Note, Space};
 use annals_wire::{Chain, Digest, Generation, Recorded, SegmentId, Sequence};
 
-use crate::{Error, background::Worker, ids::IdSource};
+use crate::{
+    Error,
+    background::Worker,
+    ids::IdSource,
+    sync::{Arc, Condvar, Mutex, thread::JoinHandle},
+};
 
 /// Everything that a store opened for writing has beside the others.
 #[derive(Debug)]

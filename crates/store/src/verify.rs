@@ -5,7 +5,7 @@
 
 mod frames;
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use annals_checkpoint::{FRAME_TYPES, Fold, FoundCheckpoint, find_checkpoint};
 use annals_index::ActiveIndex;
@@ -16,7 +16,7 @@ use annals_segment::{
 use annals_wire::{Chain, Digest, Frontier, SegmentHeader};
 use serde::Serialize;
 
-use crate::{Error, open, seal};
+use crate::{Error, open, seal, sync::Arc};
 use frames::Frames;
 
 /// What a verification found.

@@ -3,7 +3,8 @@
 //! What is said of code is checked on tokens: a comment or a message may name what code may not.
 
 use super::{
-    FILE_SYSTEM, File, IMPURE, LIBRARIES, NAMELESS, PURE, UNSAFE, UNSAFE_ROOT, Violation,
+    FILE_SYSTEM, File, IMPURE, LIBRARIES, NAMELESS, PRIMITIVES, PURE, SCHEDULED, UNSAFE, UNSAFE_ROOT,
+    Violation,
     paths::{Named, paths},
     tokens::{Token, attributes, parted, tokens},
 };
@@ -46,11 +47,12 @@ fn is_test(path: &str) -> bool {
 
 fn check_source(file: &File) -> Vec<Violation> {
     let source = Source::new(file);
-    let checks: [fn(&Source<'_>) -> Vec<Violation>; 8] = [
+    let checks: [fn(&Source<'_>) -> Vec<Violation>; 9] = [
         check_header,
         check_name,
         check_pure,
         check_file_system,
+        check_primitives,
         check_unsafe,
         check_root,
         check_tests,
@@ -90,6 +92,18 @@ fn check_file_system(source: &Source<'_>) -> Vec<Violation> {
     let found = source.naming(&named, "std::fs");
     found
         .map(|named| source.violation(named.line, format!("names `{}`: files are `Directory`'s", named.path)))
+        .collect()
+}
+
+/// A lock or thread that the scheduler of `cargo xtask schedules` does not know of would hang it, or hide from it.
+fn check_primitives(source: &Source<'_>) -> Vec<Violation> {
+    if !source.file.is_below(SCHEDULED) || source.file.is_below(PRIMITIVES) {
+        return vec![];
+    }
+    let named = paths(&source.shipped);
+    let found = ["std::sync", "std::thread"].into_iter().flat_map(|word| source.naming(&named, word));
+    found
+        .map(|named| source.violation(named.line, format!("names `{}`: use `crate::sync`", named.path)))
         .collect()
 }
 
@@ -215,6 +229,20 @@ mod tests {
             assert_eq!(found(path, text), [format!("{path}:2: names `std::fs`: files are `Directory`'s")]);
         }
         for path in ["crates/segment/src/directory/disk.rs", "crates/segment/src/platform.rs"] {
+            assert_eq!(found(path, text), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn the_store_takes_locks_and_threads_from_one_module() {
+        let text = "//! Waits.\nuse std::{fmt, sync::Arc};\nfn f() { std::thread::spawn(g); }\n";
+        let path = "crates/store/src/group.rs";
+        let expected = ["2: names `std::sync::Arc`", "3: names `std::thread::spawn`"];
+        let expected = expected.map(|what| format!("{path}:{what}: use `crate::sync`"));
+        assert_eq!(found(path, text), expected);
+        for path in
+            ["crates/store/src/sync.rs", "crates/store/tests/it/main.rs", "crates/segment/src/space.rs"]
+        {
             assert_eq!(found(path, text), [""; 0]);
         }
     }
