@@ -37,7 +37,11 @@ impl Shared {
             Durability::Queued => true,
         };
         while !is_in(turn.written.bytes, turn.durable.bytes) {
-            self.check_writing(&turn)?;
+            if let Err(error) = self.check_writing(&turn) {
+                // One of the group was woken to lead; whoever it was, nobody will, and all of it are to know.
+                self.landed(turn.group).notify_all();
+                return Err(error);
+            }
             if turn.is_led && is_in(turn.landing.written, turn.landing.durable) {
                 // Somebody came first and took these bytes along: it is that flight to wait for, and not the next.
                 let landed = self.landed(turn.group - 1);
@@ -56,10 +60,6 @@ impl Shared {
             if turn.group == group {
                 turn.waiting -= 1;
             }
-        }
-        if !turn.is_led && turn.waiting > 0 {
-            // Whoever was woken to lead and found its own work done passes the word on.
-            self.landed(turn.group).notify_one();
         }
         Ok(turn)
     }
@@ -112,6 +112,11 @@ impl Shared {
         let outcome = self.flown(&flight);
         let mut turn = lock(&writer.turn);
         turn.is_led = false;
+        // They go on when the turn is let go of, also where a panic does that: publishing calls a directory.
+        self.landed(group).notify_all();
+        if turn.waiting > 0 {
+            self.landed(group + 1).notify_one();
+        }
         let landed = log(&mut turn)?.land(flight, outcome);
         if landed.is_ok() {
             turn.written = reach;
@@ -120,12 +125,6 @@ impl Shared {
                 turn.landmark = place;
             }
             self.publish(&turn);
-        }
-        self.landed(group).notify_all();
-        if landed.is_err() {
-            self.landed(group + 1).notify_all();
-        } else if turn.waiting > 0 {
-            self.landed(group + 1).notify_one();
         }
         landed.map_err(|source| Error::Stopped { durable: turn.durable.sequence, source })?;
         Ok(turn)

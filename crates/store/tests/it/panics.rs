@@ -114,14 +114,17 @@ impl File for EventfulFile {
     }
 }
 
-/// A clock that counts how often it is looked at, and breaks at the sixth time. An append looks before its turn,
-/// and in it.
+/// How many wait for the group. One is woken to lead it, and has to tell the others.
+const WAITING: u64 = 3;
+
+/// A clock that counts how often it is looked at, and breaks when who came after all that wait has its turn. An append
+/// looks before its turn, and in it.
 #[derive(Debug, Clone, Default)]
 struct BreakingClock(Arc<AtomicU64>);
 
 impl Clock for BreakingClock {
     fn now_millis(&self) -> u64 {
-        assert_ne!(self.0.fetch_add(1, Ordering::SeqCst), 5, "the clock is broken");
+        assert_ne!(self.0.fetch_add(1, Ordering::SeqCst), 2 * (1 + WAITING) + 1, "the clock is broken");
         1_700_000_000_000
     }
 }
@@ -134,24 +137,28 @@ fn append(store: &Store) -> Result<Receipt, Error> {
 #[test]
 fn who_waits_for_a_group_is_told_when_a_turn_panics_meanwhile() {
     let (disk, clock, waiting) =
-        (SimulatedDirectory::new(), BreakingClock::default(), Arc::new(Mutex::new(None)));
+        (SimulatedDirectory::new(), BreakingClock::default(), Arc::new(Mutex::new(Vec::new())));
     let eventful = Eventful { disk: disk.clone(), deed: Deed::default() };
     let options = Options::new().create(true).background(Background::Manual).clock(clock.clone());
     let store = options.entropy(SeededEntropy::new(1)).open_on(eventful.clone()).unwrap();
     clock.0.store(0, Ordering::SeqCst);
     let (ours, looks, waits) = (store.clone(), Arc::clone(&clock.0), Arc::clone(&waiting));
     *eventful.deed.lock().unwrap() = Some(Box::new(move || {
-        let second = ours.clone();
-        *waits.lock().unwrap() = Some(thread::spawn(move || append(&second)));
-        // The second has its turn now, and lets go of it when it waits for the flight that is out.
-        while looks.load(Ordering::SeqCst) < 4 {
+        for _ in 0..WAITING {
+            let other = ours.clone();
+            waits.lock().unwrap().push(thread::spawn(move || append(&other)));
+        }
+        // The last of them has its turn now, and lets go of it when it waits for the flight that is out.
+        while looks.load(Ordering::SeqCst) < 2 * (1 + WAITING) {
             thread::yield_now();
         }
         thread::spawn(move || append(&ours)).join().unwrap_err();
     }));
     assert_eq!(append(&store).unwrap().sequence, Sequence(1), "its flight was out before");
-    let second = waiting.lock().unwrap().take().unwrap().join().unwrap();
-    assert!(matches!(second, Err(Error::Stopped { .. })), "{second:?}");
+    for waited in waiting.lock().unwrap().drain(..) {
+        let told = waited.join().unwrap();
+        assert!(matches!(told, Err(Error::Stopped { .. })), "{told:?}");
+    }
     drop(store);
     let options = Options::new().background(Background::Manual).entropy(SeededEntropy::new(2));
     assert_eq!(options.open_on(disk.kill()).unwrap().last_sequence(), Sequence(1));
