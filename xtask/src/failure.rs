@@ -43,6 +43,10 @@ pub(crate) enum Failure {
     Left(Box<Left>),
     /// Too many kills came when the import had ended.
     FewLanded { landed: usize, count: usize },
+    /// Models of threads did not hold under some schedule.
+    Unscheduled { count: usize },
+    /// What a bite changes is not there once, or its model still held.
+    Bite { what: String },
     /// A step of `verify` failed; it has said why itself.
     Step { name: &'static str, again: String },
 }
@@ -81,6 +85,8 @@ impl fmt::Display for Failure {
                 "only {landed} of {count} kills landed while the import ran, 80 % must: give a larger FILE, or \
                  leave the machine alone"
             ),
+            Self::Unscheduled { count } => write!(f, "{count} models do not hold under every schedule"),
+            Self::Bite { what } => f.write_str(what),
             Self::Step { name, again } => write!(f, "{name} failed; to run it again: {again}"),
         }
     }

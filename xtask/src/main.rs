@@ -12,6 +12,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this program speaks to a terminal")]
 
 mod command;
+mod copy;
 mod failure;
 
 mod verify;
@@ -24,6 +25,7 @@ mod format;
 mod fuzz;
 mod kill;
 mod mutants;
+mod schedules;
 
 use std::process::ExitCode;
 
@@ -64,6 +66,11 @@ enum Verb {
     /// Builds an instrumented copy once and runs the crash campaign and the tests against every site. A survivor
     /// is a missing test or a needless call.
     Mutants(mutants::Arguments),
+    /// Run the models of threads under many schedules, each from a seed; or break what each protects, and see it fail
+    ///
+    /// The store is built with a scheduler's locks and threads in place of the system's, over the simulated disk.
+    /// A schedule in which a model does not hold says how to run it again.
+    Schedules(schedules::Arguments),
     /// Check the golden bytes of docs/format.md against the code
     Format,
 }
@@ -77,6 +84,7 @@ fn main() -> ExitCode {
         Verb::Crash(arguments) => crash::run(&arguments),
         Verb::Kill(arguments) => kill::run(&arguments),
         Verb::Mutants(arguments) => mutants::run(&arguments),
+        Verb::Schedules(arguments) => schedules::run(&arguments),
         Verb::Format => format::run(),
     };
     match outcome {

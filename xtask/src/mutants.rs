@@ -2,7 +2,7 @@
 //! something must fail.
 //!
 //! The sites are found in the libraries' sources by their syntax (`find`), by the tables in `words`. A copy of
-//! the repository is instrumented (`site`, `tree`) and built once; a variable of the environment says at run time
+//! the repository is instrumented (`site`, `crate::copy`) and built once; a variable of the environment says at run time
 //! which site is off. `suite` runs the crash campaign and the tests until the first failure.
 //!
 //! Invariant: the sources of the product know nothing of this. A survivor is a missing test or a needless call.
@@ -13,7 +13,6 @@ mod outcome;
 mod programs;
 mod site;
 mod suite;
-mod tree;
 mod words;
 
 use std::{
@@ -33,7 +32,7 @@ pub(crate) use self::{
     words::{Word, is_searched, stale, words},
 };
 use self::{outcome::Tried, site::Site, suite::Suite};
-use crate::{command::root, failure::Failure};
+use crate::{command::root, copy, failure::Failure};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -63,9 +62,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         return Ok(());
     }
     let directory = root().join("target").join("mutants");
-    tree::write(&directory, &sites)?;
+    copy::write(&directory, |path, text| instrumented(path, text, &sites))?;
     let scratch = emptied(directory.join("scratch"))?;
-    let programs = programs::build(&tree::place(&directory), &directory.join("build"))?;
+    let programs = programs::build(&copy::place(&directory), &directory.join("build"))?;
     let suite = Suite::measure(&programs, &scratch, arguments.quick)?;
     let tried = try_all(&suite, &chosen, arguments.jobs)?;
     emptied(scratch)?;
@@ -89,13 +88,25 @@ impl Arguments {
 /// All sites that are to be switched off, in order of path and place.
 fn sites() -> Result<Vec<Site>, Failure> {
     let mut sites = Vec::new();
-    for path in tree::listed()?.into_iter().filter(|path| is_searched(path)) {
-        let text = tree::text(&path)?;
+    for path in copy::listed()?.into_iter().filter(|path| is_searched(path)) {
+        let text = copy::text(&path)?;
         let found = find(&path, &text).map_err(|error| Failure::Syntax { path, what: error.to_string() })?;
         let is_exempt = |site: &Site| EXEMPTIONS.iter().any(|exemption| exemption.covers_site(site));
         sites.extend(found.sites.into_iter().filter(|site| !is_exempt(site)));
     }
     Ok(sites)
+}
+
+/// The crate that all others stand on: the choice of the site is made there.
+const LOWEST: &str = "crates/wire/src/lib.rs";
+
+/// The `text` of the file at `path` with all of its sites, numbered from 1, made switchable.
+fn instrumented(path: &str, text: String, sites: &[Site]) -> String {
+    if path == LOWEST {
+        return text + site::CHOICE;
+    }
+    let numbered = (1..).zip(sites).filter(|(_, site)| site.path == path);
+    site::instrument(&text, numbered)
 }
 
 /// An empty directory at `path`: what a killed test leaves in it is nobody's.

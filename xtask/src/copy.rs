@@ -1,4 +1,4 @@
-//! The instrumented copy of the repository: what git knows or would take, with every site made switchable.
+//! A changed copy of the repository: what git knows or would take, with what a verb changes in it.
 //!
 //! Invariant: a file is only written where its bytes change, so that building the copy again builds little.
 
@@ -8,37 +8,30 @@ use std::{
     process::Command,
 };
 
-use super::site::{self, Site};
 use crate::{
     command::{root, shown},
     failure::Failure,
 };
 
-/// The crate that all others stand on: the choice of the site is made there.
-const LOWEST: &str = "crates/wire/src/lib.rs";
-
 /// What a copy lists of itself, to take away later what is gone.
 const LISTING: &str = "copied";
 
-/// Makes or renews the copy of the repository in `directory`, with `sites` numbered from 1.
-pub(super) fn write(directory: &Path, sites: &[Site]) -> Result<(), Failure> {
+/// Makes or renews the copy in `directory`: of each text, given with its path, what `change` makes of it.
+pub(crate) fn write(directory: &Path, change: impl Fn(&str, String) -> String) -> Result<(), Failure> {
     let paths = listed()?;
     remove_others(directory, &paths)?;
     for path in &paths {
-        let bytes = read(&root().join(path))?;
-        let numbered = (1..).zip(sites).filter(|(_, site)| site.path == *path);
-        let copy = match String::from_utf8(bytes) {
-            Ok(text) if path == LOWEST => (text + site::CHOICE).into_bytes(),
-            Ok(text) => site::instrument(&text, numbered).into_bytes(),
+        let copy = match String::from_utf8(read(&root().join(path))?) {
+            Ok(text) => change(path, text).into_bytes(),
             Err(other) => other.into_bytes(),
         };
-        write_changed(&directory.join("tree").join(path), &copy)?;
+        write_changed(&place(directory).join(path), &copy)?;
     }
     write_changed(&directory.join(LISTING), paths.join("\n").as_bytes())
 }
 
 /// The files of the repository, those that are new included.
-pub(super) fn listed() -> Result<Vec<String>, Failure> {
+pub(crate) fn listed() -> Result<Vec<String>, Failure> {
     let mut command = Command::new("git");
     command.args(["ls-files", "--cached", "--others", "--exclude-standard"]).current_dir(root());
     let output = command.output().map_err(|source| Failure::Start { command: shown(&command), source })?;
@@ -54,7 +47,7 @@ pub(super) fn listed() -> Result<Vec<String>, Failure> {
 }
 
 /// The text of the file at `path` of the repository.
-pub(super) fn text(path: &str) -> Result<String, Failure> {
+pub(crate) fn text(path: &str) -> Result<String, Failure> {
     let path = root().join(path);
     fs::read_to_string(&path).map_err(|source| Failure::Read { path, source })
 }
@@ -70,7 +63,7 @@ fn remove_others(directory: &Path, paths: &[String]) -> Result<(), Failure> {
         Err(source) => return Err(Failure::Read { path: directory.join(LISTING), source }),
     };
     for gone in before.lines().filter(|path| !paths.iter().any(|other| other == path)) {
-        let path = directory.join("tree").join(gone);
+        let path = place(directory).join(gone);
         match fs::remove_file(&path) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
                 return Err(Failure::Write { path, source });
@@ -91,6 +84,6 @@ fn write_changed(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 }
 
 /// Where the copy is.
-pub(super) fn place(directory: &Path) -> PathBuf {
+pub(crate) fn place(directory: &Path) -> PathBuf {
     directory.join("tree")
 }
