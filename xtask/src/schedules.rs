@@ -29,8 +29,8 @@ pub(crate) struct Arguments {
     /// Only this model
     #[arg(long)]
     model: Option<String>,
-    /// Only schedules of this sort: random or pct
-    #[arg(long)]
+    /// Only schedules of this sort
+    #[arg(long, value_parser = ["random", "pct"])]
     scheduler: Option<String>,
     /// Change each line that a model protects, one at a time: the model must fail
     #[arg(long)]

@@ -1,7 +1,8 @@
 //! What shuttle's mutex and condition variable lack: whether a mutex is poisoned, and waiting with a time-out.
 //!
 //! Invariant: a time-out may be over at any moment after the mutex was let go of, and whoever schedules the
-//! threads chooses the moment. A waiter that was woken before may find that the time is over as well.
+//! threads chooses the moment. A waiter that was woken before may find that the time is over as well. Shuttle wakes
+//! nobody for nothing; here it happens, as the standard library allows.
 
 use std::{
     ops::{Deref, DerefMut},
@@ -16,6 +17,9 @@ use shuttle::{
     rand::{Rng as _, thread_rng},
     sync as shuttled, thread,
 };
+
+/// One wait in so many ends for nothing.
+const FOR_NOTHING: u32 = 32;
 
 /// A mutex that can be asked whether it is poisoned.
 #[derive(Debug, Default)]
@@ -96,7 +100,14 @@ impl Waited {
 }
 
 impl Condvar {
+    /// Now and then the waiter wakes although nobody woke it, as the standard library's may.
     pub(crate) fn wait<'m, T>(&self, guard: MutexGuard<'m, T>) -> LockResult<MutexGuard<'m, T>> {
+        if thread_rng().gen_ratio(1, FOR_NOTHING) {
+            let waited = self.wait_timeout(guard, Duration::ZERO);
+            return waited
+                .map(|(guard, _)| guard)
+                .map_err(|poisoned| PoisonError::new(poisoned.into_inner().0));
+        }
         let MutexGuard { inner, mutex } = guard;
         mutex.guard(self.inner.wait(inner))
     }

@@ -7,7 +7,7 @@ use std::{
     panic::{self, AssertUnwindSafe},
     process::ExitCode,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Instant,
@@ -94,10 +94,38 @@ pub(crate) fn main() -> ExitCode {
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
+/// What is being explored, for whoever has to say how to run it again.
+static EXPLORED: Mutex<Option<Explored>> = Mutex::new(None);
+
+struct Explored {
+    model: &'static str,
+    scheduler: &'static str,
+    seed: u64,
+    counts: Arc<Counts>,
+}
+
+impl Explored {
+    /// The command that runs the current schedule again.
+    fn again(&self) -> String {
+        let Self { model, scheduler, seed, counts } = self;
+        let number = counts.schedules.load(Ordering::SeqCst);
+        // A random schedule has a seed of its own; those of PCT build upon the ones before.
+        let (seed, iterations) = match *scheduler {
+            "random" => (seed.wrapping_add(number as u64).wrapping_sub(1), 1),
+            _ => (*seed, number),
+        };
+        format!(
+            "cargo xtask schedules --model {model} --scheduler {scheduler} --seed {seed} --iterations {iterations}"
+        )
+    }
+}
+
 /// Runs `model` under schedules of `scheduler`; whether it held.
 fn explore(model: &Model, scheduler: &'static str, arguments: &Arguments) -> bool {
     let Arguments { iterations, seed, .. } = *arguments;
     let counts = Arc::new(Counts::default());
+    let explored = Explored { model: model.name, scheduler, seed, counts: Arc::clone(&counts) };
+    *EXPLORED.lock().unwrap() = Some(explored);
     let started = Instant::now();
     let run = model.run;
     let outcome = panic::catch_unwind(AssertUnwindSafe(|| match scheduler {
@@ -110,20 +138,7 @@ fn explore(model: &Model, scheduler: &'static str, arguments: &Arguments) -> boo
     let (schedules, steps) = (counts.schedules.load(Ordering::SeqCst), counts.most.load(Ordering::SeqCst));
     let millis = started.elapsed().as_millis();
     println!("{}\t{scheduler}\t{schedules}\t{steps}\t{millis}\t{}", model.name, u8::from(outcome.is_ok()));
-    if outcome.is_ok() {
-        return true;
-    }
-    // A random schedule has a seed of its own; those of PCT build upon the ones before.
-    let (seed, iterations) = match scheduler {
-        "random" => (seed.wrapping_add(schedules as u64 - 1), 1),
-        _ => (seed, schedules),
-    };
-    let name = model.name;
-    eprintln!(
-        "{name} does not hold in schedule {schedules} of {scheduler}; to run it again:\n    \
-         cargo xtask schedules --model {name} --scheduler {scheduler} --seed {seed} --iterations {iterations}"
-    );
-    false
+    outcome.is_ok()
 }
 
 /// Runs `work` under one schedule.
@@ -140,14 +155,19 @@ fn config() -> Config {
     config
 }
 
-/// Panics that a model wants are not told. Shuttle puts its own hook before any, once: it goes first.
+/// Panics that a model wants are not told; any other says how to run its schedule again, also where it ends the
+/// process. Shuttle puts its own hook before any, once: it goes first.
 fn expect_wanted_panics() {
     once(|| {});
     let hook = panic::take_hook();
     drop(hook);
     panic::set_hook(Box::new(|panic| {
-        if !panic.payload().is::<Wanted>() {
-            eprintln!("{panic}");
+        if panic.payload().is::<Wanted>() {
+            return;
+        }
+        eprintln!("{panic}");
+        if let Ok(Some(explored)) = EXPLORED.try_lock().as_deref() {
+            eprintln!("to run this schedule again:\n    {}", explored.again());
         }
     }));
 }
@@ -207,6 +227,13 @@ struct Seeded {
 impl Seeded {
     fn new(seed: u64, count: usize) -> Self {
         Self { current: RandomScheduler::new_from_seed(seed, 1), seed, left: count }
+    }
+}
+
+impl Drop for Seeded {
+    /// One that is not at its end would print the seed in shuttle's words.
+    fn drop(&mut self) {
+        self.current.new_execution();
     }
 }
 

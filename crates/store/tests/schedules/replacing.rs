@@ -69,8 +69,9 @@ fn damage() {
     let store = options().open_on(disk.clone()).unwrap();
     append(&store, 0, LONG, Durability::Durable).unwrap();
     store.checkpoint().unwrap();
-    append(&store, 1, 0, Durability::Durable).unwrap();
-    drop(store);
+    // The next one begins a segment.
+    append(&store, 1, LONG, Durability::Durable).unwrap();
+    store.close().unwrap();
     let sound = disk.file(FILE).unwrap();
     let damaged = (0..sound.len()).rev().find_map(|place| {
         let mut bytes = sound.clone();
