@@ -3,7 +3,7 @@
 //! Invariant: a flaw says where it was met, from the outside in, as it passes outwards; nothing is put into
 //! words as long as all is well.
 
-use std::{any::Any, fmt, panic};
+use std::{any::Any, fmt, io, panic, path::Path};
 
 use annals::Error;
 
@@ -18,8 +18,15 @@ pub struct Flaw {
 }
 
 impl Flaw {
-    pub(crate) fn new(what: impl Into<String>) -> Self {
+    /// A flaw with these words.
+    pub fn new(what: impl Into<String>) -> Self {
         Self { what: what.into(), places: Vec::new(), is_of_disk: false }
+    }
+
+    /// A file beside the store cannot be read.
+    #[must_use]
+    pub fn file(path: &Path, error: &io::Error) -> Self {
+        Self::new(format!("{} cannot be read: {error}", path.display()))
     }
 
     /// The store could not do `what`: no flaw where the disk fails on, if it says so.

@@ -102,7 +102,16 @@ impl Script {
     pub(crate) fn random(seed: u64) -> Self {
         let mut random = Random::new(seed, 1);
         let count = if random.below(4) == 0 { 20 + random.below(30) } else { 6 + random.below(10) };
-        let steps = (0..count).map(|_| random_step(&mut random)).collect();
+        Self::drawn(seed, &mut random, count)
+    }
+
+    /// The random workload of `seed` with so many steps.
+    pub(crate) fn long(seed: u64, count: u64) -> Self {
+        Self::drawn(seed, &mut Random::new(seed, 2), count)
+    }
+
+    fn drawn(seed: u64, random: &mut Random, count: u64) -> Self {
+        let steps = (0..count).map(|_| random_step(random)).collect();
         let segment_bytes = 4096 << random.below(3);
         Self {
             name: format!("workload {seed}"),

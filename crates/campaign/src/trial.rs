@@ -76,6 +76,12 @@ impl Bench<'_> {
         })
     }
 
+    /// Tries the files that a real process left: as an image, and as what a killed process left.
+    pub(crate) fn try_left(&self, image: &SimulatedDirectory, sent: &Sent) -> Result<(), Flaw> {
+        self.explore(Sort::Kill, image, sent, sent.digest(), &Nest::default())?;
+        self.kill(image, sent, Sort::Kill, &Nest::default())
+    }
+
     /// Tries an image unless it was tried before, and the moments of its recovery where it is its turn.
     fn explore(
         &self,

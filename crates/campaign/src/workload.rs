@@ -14,7 +14,7 @@ use crate::{
     flaw::{Flaw, ensure},
     oracle,
     script::{Script, Step},
-    sent::{Closed, ENTITIES, Sent},
+    sent::{Closed, ENTITIES, Sent, SentEvent},
 };
 
 /// How a store is opened on a disk; another than [`open_on`] puts something between them.
@@ -258,7 +258,7 @@ impl<'a> Run<'a> {
 }
 
 /// A store that stopped takes nothing more, and shows what it showed; returns how many events.
-fn check_stopped(store: &Store, sent: &Sent) -> Result<usize, Flaw> {
+pub(crate) fn check_stopped(store: &Store, sent: &Sent) -> Result<usize, Flaw> {
     let mut unsent = sent.clone();
     let again = append(store, &mut unsent, 1, 40, Durability::Queued, &mut |_| {})?;
     ensure(matches!(again, Err(Error::Stopped { .. })), || format!("an append after a failure: {again:?}"))?;
@@ -288,8 +288,27 @@ pub(crate) fn append(
     durability: Durability,
     note: &mut dyn FnMut(&Sent),
 ) -> Result<Result<(), Error>, Flaw> {
-    let kind = Kind::new(0x2001).map_err(|error| Flaw::new(format!("a kind was refused: {error}")))?;
     let batch = sent.send(count, len);
+    sent.closed = Closed::Unknown;
+    note(sent);
+    let outcome = append_sent(store, &batch, sent.events.len(), durability)?;
+    if outcome.is_ok() {
+        sent.closed = Closed::No;
+        if durability == Durability::Durable {
+            sent.promise_events(sent.events.len());
+        }
+    }
+    Ok(outcome)
+}
+
+/// Appends `batch`, the last of `sent_count` events that were sent.
+pub(crate) fn append_sent(
+    store: &Store,
+    batch: &[SentEvent],
+    sent_count: usize,
+    durability: Durability,
+) -> Result<Result<(), Error>, Flaw> {
+    let kind = Kind::new(0x2001).map_err(|error| Flaw::new(format!("a kind was refused: {error}")))?;
     let payloads: Vec<_> = batch.iter().map(|event| event.payload()).collect();
     let mut coordinates = Vec::new();
     for entity in ENTITIES {
@@ -302,17 +321,11 @@ pub(crate) fn append(
         Some(NewEvent::new(coordinate, kind, payload).id(event.event_id()))
     });
     let events: Vec<_> = events.collect();
-    sent.closed = Closed::Unknown;
-    note(sent);
     let receipts = match store.append_batch_with(&events, durability) {
         Ok(receipts) => receipts,
         Err(error) => return Ok(Err(error)),
     };
-    let (last, expected) = (receipts.last().map(|receipt| receipt.sequence.0), sent.events.len() as u64);
+    let (last, expected) = (receipts.last().map(|receipt| receipt.sequence.0), sent_count as u64);
     ensure(last == Some(expected), || format!("the receipt says {last:?} and not {expected}"))?;
-    sent.closed = Closed::No;
-    if durability == Durability::Durable {
-        sent.promise_events(sent.events.len());
-    }
     Ok(Ok(()))
 }

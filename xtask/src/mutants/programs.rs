@@ -34,7 +34,7 @@ pub(super) fn build(tree: &Path, target: &Path) -> Result<Vec<Program>, Failure>
     let mut programs = Vec::new();
     if tree.join(CAMPAIGN_MANIFEST).exists() {
         let campaign: Vec<_> = packages(&[CAMPAIGN]);
-        programs.extend(built(tree, target, &["build", "--bins"], &campaign)?);
+        programs.extend(built(tree, target, &["build", "--bin", CAMPAIGN], &campaign)?);
     }
     let libraries: Vec<_> = packages(LIBRARIES);
     programs.extend(built(tree, target, &["test", "--no-run", "--lib", "--tests"], &libraries)?);

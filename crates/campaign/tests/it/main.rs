@@ -6,3 +6,4 @@
 mod bite;
 mod broken;
 mod quick;
+mod subject;
