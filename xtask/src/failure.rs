@@ -4,7 +4,7 @@
 
 use std::{fmt, io, path::PathBuf, process::ExitStatus};
 
-use crate::{kill::Left, tidy::Violation};
+use crate::{kill::Left, powercut::Trouble, tidy::Violation};
 
 /// Why a verb did not succeed.
 #[derive(Debug)]
@@ -47,6 +47,12 @@ pub(crate) enum Failure {
     Unscheduled { count: usize },
     /// What a bite changes is not there once, or its model still held.
     Bite { what: String },
+    /// A campaign of power cuts could not go on.
+    PowerCut(Box<Trouble>),
+    /// After a power cut something was not as it must be.
+    AfterPowerCut { count: u64, kept: PathBuf },
+    /// This machine lacks what a verb needs for anything; it was said what.
+    AllSkipped { verb: &'static str },
     /// A step of `verify` failed; it has said why itself.
     Step { name: &'static str, again: String },
 }
@@ -87,6 +93,11 @@ impl fmt::Display for Failure {
             ),
             Self::Unscheduled { count } => write!(f, "{count} models do not hold under every schedule"),
             Self::Bite { what } => f.write_str(what),
+            Self::PowerCut(trouble) => write!(f, "powercut: {trouble}"),
+            Self::AfterPowerCut { count, kept } => {
+                write!(f, "{count} images were not as they must be; the first are kept in {}", kept.display())
+            }
+            Self::AllSkipped { verb } => write!(f, "{verb}: everything was skipped, nothing was checked"),
             Self::Step { name, again } => write!(f, "{name} failed; to run it again: {again}"),
         }
     }

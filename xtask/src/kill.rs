@@ -21,7 +21,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub(crate) use self::trial::Left;
 use self::{
     history::History,
     plan::Plan,
@@ -29,6 +28,7 @@ use self::{
     summary::{Found, Summary, listed},
     trial::Trial,
 };
+pub(crate) use self::{plan::random, trial::Left};
 use crate::{command::root, crash::new_seed, failure::Failure};
 
 const EXAMPLE: &str = "examples/redb-history.ndjson";

@@ -25,6 +25,7 @@ mod format;
 mod fuzz;
 mod kill;
 mod mutants;
+mod powercut;
 mod schedules;
 
 use std::process::ExitCode;
@@ -71,6 +72,11 @@ enum Verb {
     /// The store is built with a scheduler's locks and threads in place of the system's, over the simulated disk.
     /// A schedule in which a model does not hold says how to run it again.
     Schedules(schedules::Arguments),
+    /// Cut the power of a virtual machine while it writes to ext4, XFS and btrfs, and check what its disk holds
+    ///
+    /// Needs Linux, root and some packages; what is not there is said and skipped. Everything that a store may find
+    /// after the power was lost is made from the writes that reached the disk.
+    Powercut(powercut::Arguments),
     /// Check the golden bytes of docs/format.md against the code
     Format,
 }
@@ -85,6 +91,7 @@ fn main() -> ExitCode {
         Verb::Kill(arguments) => kill::run(&arguments),
         Verb::Mutants(arguments) => mutants::run(&arguments),
         Verb::Schedules(arguments) => schedules::run(&arguments),
+        Verb::Powercut(arguments) => powercut::run(&arguments),
         Verb::Format => format::run(),
     };
     match outcome {

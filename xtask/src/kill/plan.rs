@@ -51,7 +51,7 @@ impl Plan {
 }
 
 /// SplitMix64 (Steele, Lea and Flood, 2014): the number at `place` of the sequence that `seed` begins.
-fn random(seed: u64, place: u64) -> u64 {
+pub(crate) fn random(seed: u64, place: u64) -> u64 {
     let state = seed.wrapping_add(0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(place.wrapping_add(1)));
     let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
