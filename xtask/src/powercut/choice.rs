@@ -55,11 +55,14 @@ impl Choice {
 }
 
 impl Grain {
-    /// The number of what `sector` is a part of, within its write.
+    /// The number of what `sector` is a part of, within its write. The first page of a device is never torn: it has
+    /// the superblock of ext4, which takes two sectors, is checked before the journal is read, and has to arrive
+    /// as a whole.
     fn of(self, sector: u64) -> u64 {
         match self {
             Self::Write => 0,
             Self::Page => sector / PAGE_SECTORS,
+            Self::Sector if sector < PAGE_SECTORS => 0,
             Self::Sector => sector,
         }
     }
@@ -181,6 +184,14 @@ mod tests {
         assert_eq!((prefixes, chosen.prefix_total), (5, 5));
         // Two before the first promise, every subset of three writes with it, two with the second.
         assert_eq!(count, 2 + 8 + 2);
+    }
+
+    #[test]
+    fn a_write_is_lost_as_a_whole_by_its_pages_or_by_its_sectors_but_for_the_first_page() {
+        let parts = |grain: Grain| [0, 7, 8, 9, 16].map(|sector| grain.of(sector));
+        assert_eq!(parts(Grain::Write), [0; 5]);
+        assert_eq!(parts(Grain::Page), [0, 0, 1, 1, 2]);
+        assert_eq!(parts(Grain::Sector), [0, 0, 8, 9, 16]);
     }
 
     #[test]

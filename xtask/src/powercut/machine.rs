@@ -59,14 +59,12 @@ impl Machine {
 
     /// Waits until it has switched itself off.
     pub(super) fn wait(&mut self) -> Result<(), Trouble> {
-        let mut status = None;
-        while status.is_none() {
-            self.pause()?;
-            status = self.status()?;
-        }
-        match status {
-            Some(status) if status.success() => Ok(()),
-            _ => Err(self.trouble("failed")),
+        loop {
+            match self.status()? {
+                Some(status) if status.success() => return self.kill(),
+                Some(_) => return Err(self.trouble("failed")),
+                None => self.pause()?,
+            }
         }
     }
 
@@ -84,15 +82,16 @@ impl Machine {
         }
     }
 
-    /// Cuts its power: no process of it is left.
+    /// Cuts its power: no process of it is left. A group that has no process is not named: the system may have
+    /// given its number to another.
     pub(super) fn kill(&mut self) -> Result<(), Trouble> {
         let group = self.child.id();
-        let mut command = Command::new("kill");
-        command::succeeds(command.args(["-KILL", "--"]).arg(format!("-{group}")));
-        self.child.wait().map_err(|source| Trouble::Run { command: KERNEL.to_owned(), source })?;
         while has_process(group)? {
+            let mut command = Command::new("kill");
+            command::succeeds(command.args(["-KILL", "--"]).arg(format!("-{group}")));
             self.pause()?;
         }
+        self.child.wait().map_err(|source| Trouble::Run { command: KERNEL.to_owned(), source })?;
         self.is_gone = true;
         Ok(())
     }

@@ -63,7 +63,7 @@ pub(super) struct Verdict {
     pub(super) kept: Kept,
     /// How many events were promised.
     pub(super) promised_count: u64,
-    /// How many promised events are not there.
+    /// How many promised events are not there; all of them where nothing can be read.
     pub(super) lost_count: u64,
     pub(super) torn_bytes: u64,
 }
@@ -139,18 +139,27 @@ fn parsed(value: &Value) -> Option<Verdict> {
     let words = || value.get("flaw").and_then(Value::as_str).unwrap_or("without a word").to_owned();
     let kept = match (value.get("is_kept")?.as_bool()?, found) {
         (true, _) => Kept::Yes,
-        (false, None) => Kept::Refused(words()),
         (false, Some(found)) if missing(found) => Kept::Lost(words()),
-        (false, _) if words().starts_with("it does not open") => Kept::Refused(words()),
+        (false, _) if words().contains(FEWER) => Kept::Lost(words()),
+        (false, None) => Kept::Refused(words()),
+        (false, _) if words().contains(REFUSED) => Kept::Refused(words()),
         (false, _) => Kept::Broken(words()),
     };
-    Some(Verdict {
-        kept,
-        promised_count: promised,
-        lost_count: found.map_or(0, |[events, _]| promised.saturating_sub(events)),
-        torn_bytes: value.get("torn_bytes")?.as_u64()?,
-    })
+    let there = match found {
+        Some([events, _]) => events,
+        // Nothing was promised, or there is not even a store.
+        None if kept == Kept::Yes => promised,
+        None => 0,
+    };
+    let torn_bytes = value.get("torn_bytes")?.as_u64()?;
+    Some(Verdict { kept, promised_count: promised, lost_count: promised.saturating_sub(there), torn_bytes })
 }
+
+/// What the checker's words have where fewer are found than were durable.
+const FEWER: &str = "were durable";
+
+/// What they have where a writer is refused.
+const REFUSED: &str = "it does not open";
 
 /// The program's path in what cargo says of a build.
 fn executable(message: &str) -> Option<PathBuf> {
@@ -178,6 +187,8 @@ mod tests {
         assert_eq!(kept(true, &Value::Null, "").kept, Kept::Yes);
         let lost = kept(false, &json!([3, 1]), "x");
         assert_eq!((lost.kept, lost.lost_count), (Kept::Lost("x".to_owned()), 2));
+        let lost = kept(false, &Value::Null, "3 events, and 5 were durable");
+        assert!(matches!(lost, Verdict { kept: Kept::Lost(_), lost_count: 5, .. }));
         assert_eq!(kept(false, &json!([5, 0]), "x").kept, Kept::Lost("x".to_owned()));
         assert_eq!(kept(false, &Value::Null, "x").kept, Kept::Refused("x".to_owned()));
         let refused = "it does not open: why";

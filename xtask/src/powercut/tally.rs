@@ -10,7 +10,7 @@ pub(super) struct Tally {
     pub(super) count: u64,
     /// Promised events, over all images.
     pub(super) promised_count: u64,
-    /// Promised events that were not there.
+    /// Promised events that were not there, or could not be read.
     pub(super) lost_count: u64,
     /// Images in which something had to be cut.
     pub(super) torn_count: u64,
