@@ -174,6 +174,7 @@ impl Loader<'_> {
             mark: watermark.mark,
             recorded: watermark.recorded,
         };
+        self.take_clock();
         true
     }
 
@@ -198,10 +199,18 @@ impl Loader<'_> {
             }
         }
         if let Some(newest) = &self.layout.newest {
-            self.fold.recorded = self.fold.recorded.max(newest.header.recorded);
             self.fold.mark = newest.header.previous.map(|previous| previous.mark).unwrap_or_default();
         }
+        self.take_clock();
         Ok(())
+    }
+
+    /// The clock was at least where the newest segment's header has it, whatever led here: a checkpoint behind a
+    /// header without frames may say less.
+    fn take_clock(&mut self) {
+        if let Some(newest) = &self.layout.newest {
+            self.fold.recorded = self.fold.recorded.max(newest.header.recorded);
+        }
     }
 
     fn tail(

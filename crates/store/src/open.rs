@@ -418,6 +418,8 @@ fn first_turn(options: &Options, fold: &Fold, log: Log, tail_bytes: u64) -> Turn
     let last = Sequence(log.next_sequence().0 - 1);
     let reach = Reach { bytes: tail_bytes, sequence: last };
     let header = log.active().header();
+    // The header may be of this opening, and the system's clock behind it by now.
+    let recorded = fold.recorded.max(header.recorded);
     let landmark = Landmark {
         segment: header.id,
         generation: header.generation,
@@ -425,7 +427,7 @@ fn first_turn(options: &Options, fold: &Fold, log: Log, tail_bytes: u64) -> Turn
         offset: log.end(),
         chain: log.chain(),
         sequence: last,
-        recorded: fold.recorded,
+        recorded,
         mark: fold.mark,
         control: fold.control,
         kind_count: 0,
@@ -433,7 +435,7 @@ fn first_turn(options: &Options, fold: &Fold, log: Log, tail_bytes: u64) -> Turn
     Turn {
         frontier: None,
         has_frontier: false,
-        recorded: note(fold, options).recorded,
+        recorded: note(fold, options).recorded.max(recorded),
         mark: fold.mark,
         control: fold.control,
         group: 0,

@@ -3,12 +3,15 @@
 use std::{
     io,
     path::Path,
-    sync::{Arc, Condvar, Mutex},
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
 };
 
 use annals::{
-    Background, Coordinate, Durability, Error, EventId, Kind, NewEvent, Options, Query, QueryItem,
+    Background, Clock, Coordinate, Durability, Error, EventId, Kind, NewEvent, Options, Query, QueryItem,
     SeededEntropy, Sequence, SimulatedDirectory, Tag, verify_on,
 };
 use annals_segment::{Access, Directory, DirectoryEntry, File, Lock, ReadFault, Span};
@@ -29,6 +32,42 @@ fn coordinate(number: u32) -> Coordinate {
 /// Everything on the disk, durable.
 fn settled(disk: &SimulatedDirectory) -> SimulatedDirectory {
     disk.crash_subset(|_| true)
+}
+
+/// A clock that goes back by so much at every look.
+#[derive(Debug)]
+struct FallingClock {
+    millis: AtomicU64,
+    by: u64,
+}
+
+impl Clock for FallingClock {
+    fn now_millis(&self) -> u64 {
+        self.millis.fetch_sub(self.by, Ordering::SeqCst)
+    }
+}
+
+/// Opens at `millis`, by a clock that falls, and appends `count` events; then the store is gone.
+fn live(disk: &SimulatedDirectory, (millis, by): (u64, u64), count: u32) {
+    let clock = FallingClock { millis: AtomicU64::new(millis), by };
+    let store = options(millis).clock(clock).open_on(disk.clone()).unwrap();
+    for number in 0..count {
+        store.append(&NewEvent::new(&coordinate(number), kind(), b"x")).unwrap();
+    }
+    store.checkpoint().unwrap();
+}
+
+#[test]
+fn no_event_is_older_than_its_segments_header_however_the_clock_falls() {
+    for by in [0, 1000] {
+        let disk = SimulatedDirectory::new();
+        // The second life has a header of its own and no event, the third a checkpoint behind that header.
+        for (millis, count) in [(100_000, 3), (500_000, 0), (200_000, 2)] {
+            live(&disk, (millis, by), count);
+        }
+        let report = verify_on(disk, &mut |_| {}).unwrap();
+        assert!(report.is_sound(), "falling by {by}: {:?}", report.damage);
+    }
 }
 
 #[test]
