@@ -14,6 +14,9 @@ pub(super) const MODULES: &str = "/usr/lib/uml/modules";
 /// The kernel that runs as a process.
 pub(super) const KERNEL: &str = "linux.uml";
 
+/// What makes loop devices.
+const LOOP_CONTROL: &str = "/dev/loop-control";
+
 /// The modules that log writes, in the order in which they are loaded.
 pub(super) const LOG_MODULES: [&str; 2] = ["dm-mod", "dm-log-writes"];
 
@@ -62,6 +65,9 @@ pub(super) fn lacks(file_system: FileSystem) -> Vec<Lack> {
         .collect();
     if modules().is_none() {
         lacks.push(lack("no module dm-log-writes for linux.uml", "apt-get install user-mode-linux"));
+    }
+    if !Path::new(LOOP_CONTROL).exists() {
+        lacks.push(lack("no loop devices", "modprobe loop"));
     }
     if !is_root() {
         lacks.push(lack("mounting needs root", "run it as root"));
