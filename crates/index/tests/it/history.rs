@@ -201,7 +201,8 @@ fn crc32(bytes: &[u8]) -> u32 {
 const STEPS_MAX: usize = if cfg!(miri) { 9 } else { 60 };
 
 pub(crate) fn histories() -> impl Strategy<Value = History> {
-    (1..50_u64, vec(steps(), 0..STEPS_MAX)).prop_map(|(first_sequence, steps)| History::new(first_sequence, &steps))
+    (1..50_u64, vec(steps(), 0..STEPS_MAX))
+        .prop_map(|(first_sequence, steps)| History::new(first_sequence, &steps))
 }
 
 pub(crate) fn steps() -> impl Strategy<Value = Step> {

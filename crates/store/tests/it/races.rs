@@ -6,7 +6,9 @@ use std::{
     thread,
 };
 
-use annals::{Background, Coordinate, Durability, EventId, Kind, NewEvent, SimulatedDirectory, Store, verify_on};
+use annals::{
+    Background, Coordinate, Durability, EventId, Kind, NewEvent, SimulatedDirectory, Store, verify_on,
+};
 
 use crate::history::options;
 
