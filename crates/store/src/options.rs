@@ -198,6 +198,9 @@ impl Options {
 
     /// Opens the store in the directory `path` for writing and reading.
     ///
+    /// A process that forks opens it afterwards: a child that runs no other program has the lock too, and holds it
+    /// until it ends, but must not use the store.
+    ///
     /// # Errors
     /// [`Error::NotFound`] where there is none and none is to be made, [`Error::Locked`], [`Error::Corrupt`],
     /// [`Error::NewerVersion`], [`Error::Environment`]. Where a store is refused, none of its files is changed.

@@ -85,7 +85,8 @@ impl Store {
     /// Appends one event, as durable as [`Options::durability`] says.
     ///
     /// # Errors
-    /// [`Error::Conflict`], [`Error::IdTaken`], [`Error::Invalid`], [`Error::TooLarge`]: nothing was appended.
+    /// [`Error::Conflict`], [`Error::IdTaken`], [`Error::Invalid`], [`Error::TooLarge`], [`Error::NoSpace`], and
+    /// [`Error::Environment`] where what it is compared with could not be read: nothing was appended.
     /// [`Error::Stopped`]: whether it was is unknown until the store is opened again.
     pub fn append(&self, event: &NewEvent<'_>) -> Result<Receipt, Error> {
         self.append_with(event, self.shared.options.durability)

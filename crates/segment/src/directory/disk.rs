@@ -51,7 +51,14 @@ impl DiskDirectory {
     /// then have been made.
     pub fn create(path: impl AsRef<Path>) -> io::Result<Self> {
         let path = std::path::absolute(path)?;
-        let missing: Vec<&Path> = path.ancestors().take_while(|level| !level.exists()).collect();
+        let mut missing = Vec::new();
+        for level in path.ancestors() {
+            // What cannot be looked at is not taken for missing.
+            if level.try_exists()? {
+                break;
+            }
+            missing.push(level);
+        }
         if let Some(found) = path.ancestors().nth(missing.len()) {
             sync_found(found)?;
         }
@@ -303,6 +310,15 @@ mod tests {
         assert_eq!(DiskDirectory::open(&path).unwrap_err().kind(), io::ErrorKind::NotADirectory);
         assert_eq!(DiskDirectory::create(&path).unwrap_err().kind(), io::ErrorKind::NotADirectory);
         DiskDirectory::create(path.join("below")).unwrap_err();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_level_that_cannot_be_looked_at_is_not_taken_for_missing() {
+        let outer = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("loop", outer.path().join("loop")).unwrap();
+        let error = DiskDirectory::create(outer.path().join("loop/below")).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ELOOP), "{error}");
     }
 
     /// Checks that nothing opens or locks `name`, and that the message says what it is.
