@@ -8,7 +8,7 @@
 
 use std::{
     fs,
-    io::{self, Read as _, Write as _, stdin, stdout},
+    io::{self, BufRead as _, Read as _, Write as _, stdin, stdout},
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
 };
@@ -73,6 +73,9 @@ struct WriteArguments {
     /// Run this program after every promise that outlives the power, with its number as the last argument
     #[arg(long, value_name = "COMMAND")]
     after_ack: Option<String>,
+    /// Wait for a line of standard input before each step
+    #[arg(long)]
+    stepwise: bool,
     /// Wait for the end of standard input before the store is closed
     #[arg(long)]
     hold: bool,
@@ -110,6 +113,8 @@ enum Expected {
     Refuses,
     /// One or the other
     Either,
+    /// It is not tried, and nothing is changed
+    Reads,
 }
 
 fn main() -> ExitCode {
@@ -141,7 +146,11 @@ fn write(arguments: &WriteArguments) -> Result<ExitCode, Flaw> {
         None => State::default(),
     };
     let workload = workload(arguments)?;
-    let voice = Terminal { after_ack: arguments.after_ack.as_deref(), holds: arguments.hold };
+    let voice = Terminal {
+        after_ack: arguments.after_ack.as_deref(),
+        waits: arguments.stepwise,
+        holds: arguments.hold,
+    };
     Ok(match Subject::new(&arguments.directory, &workload, state, voice).run()? {
         End::Done => ExitCode::SUCCESS,
         End::Locked => ExitCode::from(4),
@@ -174,6 +183,7 @@ fn check_directory(arguments: &CheckArguments) -> Result<ExitCode, Flaw> {
             Expected::Writes => Expect::Writes,
             Expected::Refuses => Expect::Refuses,
             Expected::Either => Expect::Either,
+            Expected::Reads => Expect::Reads,
         },
         is_deep: arguments.deep,
     });
@@ -187,6 +197,7 @@ fn check_directory(arguments: &CheckArguments) -> Result<ExitCode, Flaw> {
 /// Standard output, and what is run after a promise.
 struct Terminal<'a> {
     after_ack: Option<&'a str>,
+    waits: bool,
     holds: bool,
 }
 
@@ -211,6 +222,13 @@ impl Voice for Terminal<'_> {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => Err(Flaw::new(format!("`{command} {ack}`: {status}"))),
             Err(error) => Err(Flaw::new(format!("`{command} {ack}` does not start: {error}"))),
+        }
+    }
+
+    fn wait(&mut self) {
+        if self.waits {
+            // The end of the input lets it go on, too.
+            let _: io::Result<usize> = stdin().lock().read_line(&mut String::new());
         }
     }
 

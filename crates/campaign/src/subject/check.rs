@@ -8,7 +8,7 @@ use std::path::Path;
 use annals::{Background, Durability, Error, Options, SimulatedDirectory, Store, verify};
 use serde::Serialize;
 
-use super::{load::load, state::State, write::options};
+use super::{load::load, state::State, workload::options};
 use crate::{
     flaw::{Flaw, caught, ensure},
     images::PASSING,
@@ -30,6 +30,8 @@ pub enum Expect {
     Refuses,
     /// One or the other.
     Either,
+    /// It is not tried.
+    Reads,
 }
 
 /// What is checked, and for what.
@@ -66,6 +68,10 @@ pub struct Verdict {
     pub refused: Option<String>,
     /// Which promise was not kept.
     pub flaw: Option<String>,
+    /// How many of the promised events are not shown, where a promise was not kept.
+    pub lost: u64,
+    /// Whether it opened as it was to, for reading and for writing.
+    pub is_open: bool,
 }
 
 impl Verdict {
@@ -96,6 +102,10 @@ pub fn check(check: &Check<'_>) -> Verdict {
     let mut verdict = Verdict::new(&check.state.sent);
     let outcome = caught(|| check.run(&mut verdict));
     verdict.is_kept = outcome.is_ok();
+    if outcome.is_err() {
+        let shown = check.options().open_read_only(check.path).map_or(0, |store| store.last_sequence().0);
+        verdict.lost = (check.state.sent.durable.events as u64).saturating_sub(shown);
+    }
     verdict.flaw = outcome.err().map(|flaw| flaw.to_string().replace('\n', " "));
     verdict
 }
@@ -109,6 +119,10 @@ impl Check<'_> {
         if self.expect == Expect::Writes {
             self.try_image(&before).map_err(|flaw| flaw.within("its files on the simulated disk"))?;
         }
+        if self.expect == Expect::Reads {
+            verdict.is_open = true;
+            return Ok(());
+        }
         let store = match self.options().open(self.path) {
             Ok(store) if !store.report().is_read_only => store,
             Ok(store) => {
@@ -120,6 +134,7 @@ impl Check<'_> {
             }
             Err(error) => return Err(Flaw::new(format!("it does not open: {error}"))),
         };
+        verdict.is_open = true;
         ensure(self.expect != Expect::Refuses, || "it opens, and was to be refused".to_owned())?;
         let found = oracle::check(&store, sent)?;
         verdict.found = Some(pair(found));
@@ -142,7 +157,7 @@ impl Check<'_> {
 
     fn refuse(&self, verdict: &mut Verdict, why: String) -> Result<(), Flaw> {
         ensure(self.expect != Expect::Writes, || format!("it does not open: {why}"))?;
-        verdict.refused = Some(why);
+        (verdict.refused, verdict.is_open) = (Some(why), true);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use std::{
 use annals::{Error, Options};
 
 use super::state::State;
-use crate::{flaw::Flaw, oracle};
+use crate::{flaw::Flaw, oracle, sent::Found};
 
 /// Opens the directory `path` for reading only once for each line of `asks`, and answers each with a line: `seen`
 /// and how many events and names there are and whether a writer lives, or `none` where there is no store.
@@ -19,11 +19,14 @@ use crate::{flaw::Flaw, oracle};
 /// A [`Flaw`] where a store does not open or shows what was not sent.
 pub fn follow(path: &Path, state: &State, asks: impl BufRead, mut answers: impl Write) -> Result<(), Flaw> {
     let failed = |error: io::Error| Flaw::new(format!("nobody asks or listens: {error}"));
+    let mut sent = state.sent.clone();
+    // It may be asked before any of it was sent.
+    sent.durable = Found::default();
     for ask in asks.lines() {
         ask.map_err(failed)?;
         let answer = match Options::new().open_read_only(path) {
             Ok(store) => {
-                let found = oracle::check(&store, &state.sent)?;
+                let found = oracle::check(&store, &sent)?;
                 let (events, names) = (found.events, found.names);
                 format!("seen {events} {names} {}\n", store.report().has_live_writer)
             }

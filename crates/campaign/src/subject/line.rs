@@ -73,6 +73,8 @@ pub enum Line {
     Closed,
     /// It is about to be let go without being closed.
     Dropping,
+    /// The store told of something that it mended, or does without.
+    Told(String),
     /// Something failed: what, with which kind of error, and where the store has stopped what it still shows.
     Failed {
         /// What was tried.
@@ -120,6 +122,7 @@ fn decode_words(text: &str) -> Option<Line> {
             let (segment_bytes, checkpoint_bytes) = (number()?, number()?);
             Some(Line::Begun { segment_bytes, checkpoint_bytes, name: parts.next()?.to_owned() })
         }
+        "told" => Some(Line::Told(rest.to_owned())),
         "failed" => {
             let mut parts = rest.splitn(4, ' ');
             let mut part = || parts.next().map(str::to_owned);
@@ -177,6 +180,7 @@ impl fmt::Display for Line {
             Self::Closing => f.write_str("closing"),
             Self::Closed => f.write_str("closed"),
             Self::Dropping => f.write_str("dropping"),
+            Self::Told(what) => write!(f, "told {}", what.replace('\n', " ")),
             Self::Failed { what, variant, kept, why } => {
                 write!(f, "failed {what} {variant} {kept} {}", why.replace('\n', " "))
             }
@@ -218,6 +222,7 @@ mod tests {
             Line::Pumped,
             Line::Closing,
             Line::Dropping,
+            Line::Told("CHECKPOINT: no ack 3".to_owned()),
             failed("write x: no ack 7"),
             Line::Done,
         ];

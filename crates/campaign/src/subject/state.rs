@@ -96,6 +96,7 @@ impl State {
             | Line::Pumped
             | Line::Closing
             | Line::Dropping
+            | Line::Told(_)
             | Line::Done => {}
         }
         Ok(())
@@ -118,7 +119,9 @@ impl State {
     /// Adds what a line says that may have come to be or not: what was sent may be there, and no more is promised.
     fn apply_uncertain(&mut self, line: &Line, level: Level) -> Result<(), Flaw> {
         match line {
-            Line::Sending { .. } | Line::Naming | Line::Closing => self.apply(line, level),
+            Line::Begun { .. } | Line::Sending { .. } | Line::Naming | Line::Closing => {
+                self.apply(line, level)
+            }
             _ => Ok(()),
         }
     }

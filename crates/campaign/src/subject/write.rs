@@ -5,11 +5,12 @@
 
 use std::{fmt, path::Path};
 
-use annals::{Background, Durability, Error, Options, Store};
+use annals::{Durability, Error, Store};
 
 use super::{
     line::{Level, Line},
     state::State,
+    workload::Workload,
 };
 use crate::{
     flaw::{Flaw, ensure},
@@ -17,73 +18,6 @@ use crate::{
     script::{Script, Step},
     workload::{append_sent, check_stopped},
 };
-
-/// What is done, and how the store is opened for it.
-#[derive(Debug, Clone)]
-pub struct Workload {
-    script: Script,
-    background: Background,
-    headroom: Option<u64>,
-}
-
-impl Workload {
-    /// The names of the fixed workloads.
-    #[must_use]
-    pub fn names() -> Vec<String> {
-        Script::fixed().into_iter().map(|script| script.name).collect()
-    }
-
-    /// The fixed workload with the name `name`.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Script::fixed().into_iter().find(|script| script.name == name).map(Self::of)
-    }
-
-    /// The random workload of `seed` with so many steps.
-    #[must_use]
-    pub fn random(seed: u64, steps: u64) -> Self {
-        Self::of(Script::long(seed, steps))
-    }
-
-    fn of(script: Script) -> Self {
-        Self { script, background: Background::Manual, headroom: None }
-    }
-
-    /// How long a segment becomes.
-    #[must_use]
-    pub fn segment_bytes(mut self, bytes: u64) -> Self {
-        self.script.segment_bytes = bytes;
-        self
-    }
-
-    /// With the store's own thread behind the appends.
-    #[must_use]
-    pub fn thread(mut self) -> Self {
-        self.background = Background::Thread;
-        self
-    }
-
-    /// What appends leave unused of the file system.
-    #[must_use]
-    pub fn headroom(mut self, bytes: u64) -> Self {
-        self.headroom = Some(bytes);
-        self
-    }
-
-    fn options(&self) -> Options {
-        let options = options(self.script.segment_bytes, self.script.checkpoint_bytes);
-        let options = options.background(self.background);
-        match self.headroom {
-            Some(bytes) => options.headroom(bytes),
-            None => options,
-        }
-    }
-}
-
-/// How a store of a workload is opened; with the system's clock and its random numbers.
-pub(super) fn options(segment_bytes: u64, checkpoint_bytes: u64) -> Options {
-    Options::new().create(true).segment_bytes(segment_bytes).checkpoint_bytes(checkpoint_bytes)
-}
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +45,9 @@ pub trait Voice {
     /// Where it was not done.
     fn promised(&mut self, ack: u64) -> Result<(), Flaw>;
 
+    /// Waits before a step.
+    fn wait(&mut self);
+
     /// Waits before the store is closed at the end.
     fn hold(&mut self);
 }
@@ -120,7 +57,10 @@ pub trait Voice {
 pub struct Subject<'a, V> {
     path: &'a Path,
     workload: &'a Workload,
+    /// What outlives the end of the process.
     state: State,
+    /// What outlives the power: a store that stopped shows at least this.
+    durable: State,
     voice: V,
     store: Option<Store>,
 }
@@ -146,7 +86,7 @@ impl From<Error> for Stop {
 impl<'a, V: Voice> Subject<'a, V> {
     /// A run of `workload` in the directory `path`, after what `state` says was done to it before.
     pub fn new(path: &'a Path, workload: &'a Workload, state: State, voice: V) -> Self {
-        Self { path, workload, state, voice, store: None }
+        Self { path, workload, durable: state.clone(), state, voice, store: None }
     }
 
     /// Runs all steps, between opening and closing.
@@ -161,6 +101,7 @@ impl<'a, V: Voice> Subject<'a, V> {
             return Ok(end);
         }
         for step in steps {
+            self.voice.wait();
             let what = word(*step);
             if let Some(end) = self.attempt(what, |subject| subject.step(*step))? {
                 return Ok(end);
@@ -176,6 +117,7 @@ impl<'a, V: Voice> Subject<'a, V> {
 
     fn say(&mut self, line: &Line) -> Result<(), Flaw> {
         self.state.apply(line, Level::Kill)?;
+        self.durable.apply(line, Level::Power)?;
         if line.is_acknowledgement() {
             let ack = self.state.acks();
             self.voice.say(&format!("{line} ack {ack}\n"))?;
@@ -228,7 +170,9 @@ impl<'a, V: Voice> Subject<'a, V> {
             }
             Step::Drop => {
                 self.say(&Line::Dropping)?;
-                drop(self.store.take());
+                if let Some(store) = self.store.take() {
+                    self.tell_incidents(&store)?;
+                }
                 self.open()
             }
         }
@@ -245,6 +189,9 @@ impl<'a, V: Voice> Subject<'a, V> {
         }
         let before = self.state.sent.clone();
         self.say(&Line::Opened { events, names })?;
+        for rejected in &store.report().rejected {
+            self.say(&Line::Told(format!("{}: {}", rejected.file, rejected.why)))?;
+        }
         match oracle::check(&store, &before) {
             // What it shows cannot be read for now.
             Err(flaw) if flaw.is_of_disk() => {
@@ -260,7 +207,9 @@ impl<'a, V: Voice> Subject<'a, V> {
         let store = self.store()?;
         self.store = None;
         self.say(&Line::Closing)?;
-        store.close()?;
+        let closed = store.clone().close();
+        self.tell_incidents(&store)?;
+        closed?;
         Ok(self.say(&Line::Closed)?)
     }
 
@@ -283,8 +232,9 @@ impl<'a, V: Voice> Subject<'a, V> {
     }
 
     /// What must hold when the store says that a step failed, and how the run ended if that ended it. Work on
-    /// what is only derived may fail and the store goes on; where there was no room for what was sent, nothing
-    /// of it was appended; where an append or a sync failed otherwise, the store has stopped.
+    /// what is only derived may fail and the store goes on; where there was no room for what was sent, or what it
+    /// had to be compared with could not be read, nothing of it was appended; where an append or a sync failed
+    /// otherwise, the store has stopped.
     fn fail(&mut self, what: &str, error: &Error) -> Result<Option<End>, Flaw> {
         let variant = variant(error);
         let store = self.store.clone();
@@ -293,17 +243,17 @@ impl<'a, V: Voice> Subject<'a, V> {
                 self.tell(what, &variant, 0, &error.to_string())?;
                 Ok(None)
             }
-            (Error::NoSpace { .. }, Some(store)) => {
+            (Error::NoSpace { .. } | Error::Environment { .. }, Some(store)) if is_sent(what) => {
                 self.tell(what, &variant, 0, &error.to_string())?;
                 self.say(&Line::Refused)?;
-                self.end_full(store)
+                self.end_refused(store)
             }
             (Error::Stopped { durable, .. }, Some(store)) => {
                 let durable = count(durable.0);
                 ensure(durable <= self.state.sent.events.len(), || {
                     format!("{durable} are said to be durable")
                 })?;
-                let shown = check_stopped(&store, &self.state.sent)?;
+                let shown = check_stopped(&store, &self.durable.sent)?;
                 self.tell(what, &variant, durable.max(shown), &error.to_string())?;
                 Ok(Some(End::Failed))
             }
@@ -324,10 +274,19 @@ impl<'a, V: Voice> Subject<'a, V> {
         }
     }
 
-    /// A store without room goes on: what it has can be read, and it can be closed.
-    fn end_full(&mut self, store: Store) -> Result<Option<End>, Flaw> {
-        let found = oracle::check(&store, &self.state.sent)?;
-        ensure(found == self.state.sent.all(), || format!("{found:?} are there after a refusal"))?;
+    /// A store that refused goes on: what it has can be read, and it can be closed.
+    fn end_refused(&mut self, store: Store) -> Result<Option<End>, Flaw> {
+        // What is only written need not be visible yet.
+        match oracle::check(&store, &self.durable.sent) {
+            // What it shows cannot be read for now.
+            Err(flaw) if flaw.is_of_disk() => {}
+            found => {
+                let (found, sent) = (found?, self.state.sent.all());
+                ensure(found == sent || self.has_unsynced(), || {
+                    format!("{found:?} after a refusal of {sent:?}")
+                })?;
+            }
+        }
         drop(store);
         match self.close() {
             Ok(()) => {}
@@ -339,6 +298,15 @@ impl<'a, V: Voice> Subject<'a, V> {
         Ok(Some(End::Failed))
     }
 
+    fn tell_incidents(&mut self, store: &Store) -> Result<(), Flaw> {
+        store.incidents().into_iter().try_for_each(|what| self.say(&Line::Told(what)))
+    }
+
+    /// Whether there is what need not be visible, for it need not be durable.
+    fn has_unsynced(&self) -> bool {
+        self.durable.sent.durable != self.state.sent.all()
+    }
+
     fn tell(&mut self, what: &str, variant: &str, kept: usize, why: &str) -> Result<(), Flaw> {
         let (what, variant, why) = (what.to_owned(), variant.to_owned(), why.to_owned());
         self.say(&Line::Failed { what, variant, kept, why })
@@ -347,6 +315,11 @@ impl<'a, V: Voice> Subject<'a, V> {
 
 fn count(sequence: u64) -> usize {
     usize::try_from(sequence).unwrap_or(usize::MAX)
+}
+
+/// Whether something was sent, of which a refusal says that it was not appended.
+fn is_sent(what: &str) -> bool {
+    matches!(what, "append" | "name")
 }
 
 fn is_derived(what: &str) -> bool {
@@ -378,11 +351,5 @@ mod tests {
     fn a_variant_has_its_name() {
         assert_eq!(variant(&Error::ReadOnly), "ReadOnly");
         assert_eq!(variant(&Error::NotFound { path: "x".to_owned() }), "NotFound");
-    }
-
-    #[test]
-    fn every_fixed_workload_has_its_name() {
-        assert!(Workload::names().iter().all(|name| Workload::named(name).is_some()));
-        assert!(Workload::named("no such").is_none());
     }
 }

@@ -5,5 +5,6 @@
 
 mod bite;
 mod broken;
+mod processes;
 mod quick;
 mod subject;
