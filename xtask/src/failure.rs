@@ -53,6 +53,12 @@ pub(crate) enum Failure {
     AfterPowerCut { count: u64, kept: PathBuf },
     /// This machine lacks what a verb needs for anything; it was said what.
     AllSkipped { verb: &'static str },
+    /// A kind of fault, or a point of it, that there is not.
+    NoPoint { name: String, of: Vec<&'static str> },
+    /// Points at which a promise was not kept; each was told.
+    Broken { count: usize },
+    /// The campaign could not be run.
+    Torture { what: String },
     /// A step of `verify` failed; it has said why itself.
     Step { name: &'static str, again: String },
 }
@@ -86,6 +92,9 @@ impl fmt::Display for Failure {
             Self::Input { path, line, why } => write!(f, "{}: line {line} {why}", path.display()),
             Self::NoProgram { command } => write!(f, "`{command}` named no program that it built"),
             Self::Left(left) => left.fmt(f),
+            Self::NoPoint { name, of } => write!(f, "there is no {name}; the kinds are: {}", of.join(", ")),
+            Self::Broken { count } => write!(f, "{count} points at which a promise was not kept"),
+            Self::Torture { what } => write!(f, "torture: {what}"),
             Self::FewLanded { landed, count } => write!(
                 f,
                 "only {landed} of {count} kills landed while the import ran, 80 % must: give a larger FILE, or \

@@ -28,7 +28,7 @@ use self::{
     summary::{Found, Summary, listed},
     trial::Trial,
 };
-pub(crate) use self::{plan::random, trial::Left};
+pub(crate) use self::{plan::random, program::built, trial::Left};
 use crate::{command::root, crash::new_seed, failure::Failure};
 
 const EXAMPLE: &str = "examples/redb-history.ndjson";

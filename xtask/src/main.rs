@@ -27,6 +27,7 @@ mod kill;
 mod mutants;
 mod powercut;
 mod schedules;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -77,6 +78,11 @@ enum Verb {
     /// Needs Linux, root and some packages; what is not there is said and skipped. Everything that a store may find
     /// after the power was lost is made from the writes that reached the disk.
     Powercut(powercut::Arguments),
+    /// Kill a real program at its system calls, fail them, fill its disk, lose its syncs: nothing promised is lost
+    ///
+    /// Runs what the machine can, and says what it skipped and how to get it. Keeps every store in which a promise
+    /// was not kept, and prints the command that runs that point again.
+    Torture(torture::Arguments),
     /// Check the golden bytes of docs/format.md against the code
     Format,
 }
@@ -92,6 +98,7 @@ fn main() -> ExitCode {
         Verb::Mutants(arguments) => mutants::run(&arguments),
         Verb::Schedules(arguments) => schedules::run(&arguments),
         Verb::Powercut(arguments) => powercut::run(&arguments),
+        Verb::Torture(arguments) => torture::run(&arguments),
         Verb::Format => format::run(),
     };
     match outcome {

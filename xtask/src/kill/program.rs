@@ -45,7 +45,12 @@ pub(super) struct Import {
 
 /// Builds the program in release and says where cargo put it.
 pub(super) fn build() -> Result<PathBuf, Failure> {
-    let mut command = cargo("build --release --package annals-cli --message-format json-render-diagnostics");
+    built("--release --package annals-cli")
+}
+
+/// Builds the program that `words` choose and says where cargo put it.
+pub(crate) fn built(words: &str) -> Result<PathBuf, Failure> {
+    let mut command = cargo(&format!("build {words} --message-format json-render-diagnostics"));
     command.stderr(Stdio::inherit());
     let output = command.output().map_err(|source| Failure::Start { command: shown(&command), source })?;
     if !output.status.success() {
