@@ -106,6 +106,19 @@ pub enum Error {
         /// The first failure.
         cause: Arc<Self>,
     },
+    /// A log is used in a forked child of the process that opened it. Nothing was written.
+    #[error(
+        "{} was opened by process {opened_by}, and this is its child {process}: open it after the fork",
+        path.display()
+    )]
+    Forked {
+        /// The directory.
+        path: PathBuf,
+        /// The process that opened it.
+        opened_by: u32,
+        /// This process.
+        process: u32,
+    },
     /// There is no room for what was to be written. Nothing was, and the log goes on.
     #[error(
         "{} has no room for {len} bytes: {room} are left of {limit} beyond the headroom; make room, or allow more",

@@ -16,6 +16,8 @@ const READERS: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct WriterLock {
     epoch: u64,
+    /// Who took it: a forked child has it too.
+    process: u32,
     _lock: Lock,
     manifest: Option<Lock>,
 }
@@ -38,7 +40,7 @@ impl WriterLock {
             thread::sleep(RETRY);
         };
         name_holder(lock.file(), epoch).map_err(Error::io("write", &path))?;
-        Ok(Self { epoch, _lock: lock, manifest: None })
+        Ok(Self { epoch, process: std::process::id(), _lock: lock, manifest: None })
     }
 
     /// Takes the lock on the manifest too, where there is one: whoever removes the lock file of a live writer
@@ -60,6 +62,16 @@ impl WriterLock {
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    /// The process that took it.
+    pub(crate) fn process(&self) -> u32 {
+        self.process
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of_another_process(self) -> Self {
+        Self { process: self.process.wrapping_add(1), ..self }
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod flight;
 mod prefix;
+mod process;
 mod recover;
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -271,6 +272,7 @@ impl Log {
     pub fn stage(&mut self, entry: &Entry<'_>, batch: Batch) -> Result<u64, Error> {
         self.check()?;
         if self.manifest.current().clean.is_some() {
+            self.check_process()?;
             let manifest = Manifest { clean: None, ..self.manifest.current().clone() };
             let cleared = self.manifest.write(manifest);
             self.stop_on_error(cleared)?;
@@ -307,6 +309,7 @@ impl Log {
     /// Where a flight is out already.
     pub fn depart(&mut self, sync: bool) -> Result<Option<Flight>, Error> {
         self.check()?;
+        self.check_process()?;
         assert!(!self.is_flying, "one flight at a time");
         if self.staged.is_empty() && !(sync && self.synced < self.written) {
             return Ok(None);

@@ -199,7 +199,7 @@ impl Options {
     /// Opens the store in the directory `path` for writing and reading.
     ///
     /// A process that forks opens it afterwards: a child that runs no other program has the lock too, and holds it
-    /// until it ends, but must not use the store.
+    /// until it ends; what it appends is refused, with [`Error::Stopped`] and a cause that says so.
     ///
     /// # Errors
     /// [`Error::NotFound`] where there is none and none is to be made, [`Error::Locked`], [`Error::Corrupt`],

@@ -16,6 +16,7 @@ impl Log {
     /// opened again.
     pub(crate) fn drop_prefix(&mut self, places: &[SealedPlace], oldest: SegmentId) -> Result<(), Error> {
         self.check()?;
+        self.check_process()?;
         let dropped = self.remove(places, oldest);
         self.stop_on_error(dropped)
     }
