@@ -59,6 +59,8 @@ pub(crate) enum Failure {
     Broken { count: usize },
     /// The campaign could not be run.
     Torture { what: String },
+    /// Runs under a tool that found something, or did not come to their end; each was told.
+    Unsound { failed: usize, of: usize },
     /// A step of `verify` failed; it has said why itself.
     Step { name: &'static str, again: String },
 }
@@ -94,6 +96,12 @@ impl fmt::Display for Failure {
             Self::Left(left) => left.fmt(f),
             Self::NoPoint { name, of } => write!(f, "there is no {name}; the kinds are: {}", of.join(", ")),
             Self::Broken { count } => write!(f, "{count} points at which a promise was not kept"),
+            Self::Unsound { failed, of } => {
+                write!(
+                    f,
+                    "{failed} of {of} runs failed; each says above what was found, and how to run it again"
+                )
+            }
             Self::Torture { what } => write!(f, "torture: {what}"),
             Self::FewLanded { landed, count } => write!(
                 f,

@@ -26,6 +26,7 @@ mod fuzz;
 mod kill;
 mod mutants;
 mod powercut;
+mod sanitize;
 mod schedules;
 mod torture;
 
@@ -83,6 +84,10 @@ enum Verb {
     /// Runs what the machine can, and says what it skipped and how to get it. Keeps every store in which a promise
     /// was not kept, and prints the command that runs that point again.
     Torture(torture::Arguments),
+    /// Run the tests under Miri and the sanitizers: undefined behaviour, data races, leaks
+    ///
+    /// Needs a nightly compiler and some of its components; what is not there is said and skipped.
+    Sanitize(sanitize::Arguments),
     /// Check the golden bytes of docs/format.md against the code
     Format,
 }
@@ -99,6 +104,7 @@ fn main() -> ExitCode {
         Verb::Schedules(arguments) => schedules::run(&arguments),
         Verb::Powercut(arguments) => powercut::run(&arguments),
         Verb::Torture(arguments) => torture::run(&arguments),
+        Verb::Sanitize(arguments) => sanitize::run(&arguments),
         Verb::Format => format::run(),
     };
     match outcome {

@@ -187,9 +187,10 @@ impl State {
             Unit::SetLen { inode: cut, len } => *cut == inode && *len < end,
             _ => false,
         };
-        !self.pending.iter().any(touches)
-            && self.durable.holds(inode, offset, bytes)
+        // What is new is told by the bytes alone; what is under way may be much.
+        self.durable.holds(inode, offset, bytes)
             && self.cached.holds(inode, offset, bytes)
+            && !self.pending.iter().any(touches)
     }
 
     /// The length of the file once all that is pending has arrived: the one that is read, but for what
