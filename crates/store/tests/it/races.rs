@@ -24,8 +24,8 @@ fn id(writer: u64, number: u64) -> EventId {
 
 fn append_all(store: &Store, writer: u64) {
     let at = Coordinate::new(&format!("entity:{writer}"), "scope").unwrap();
-    for number in 0..COUNT {
-        let durability = [Durability::Durable, Durability::Written, Durability::Queued][number as usize % 3];
+    let levels = [Durability::Durable, Durability::Written, Durability::Queued].into_iter().cycle();
+    for (number, durability) in (0..COUNT).zip(levels) {
         let payload = [u8::try_from(writer).unwrap(); 1500];
         let event = NewEvent::new(&at, Kind::new(0x2001).unwrap(), &payload).id(id(writer, number));
         let receipt = store.append_with(&event, durability).unwrap();
