@@ -97,7 +97,7 @@ fn tried(run: &Run) -> Result<Outcome, Failure> {
 }
 
 fn command(run: &Run) -> Command {
-    let Run { package, target, chosen, left_out, .. } = run;
+    let Run { package, target, chosen, .. } = run;
     let (verb, flags) = match run.tool {
         Tool::Miri => ("miri test", String::new()),
         Tool::Address => ("test", format!("--target {}", host())),
@@ -105,7 +105,6 @@ fn command(run: &Run) -> Command {
     };
     let mut command = cargo(&format!("+nightly {verb} --locked {flags} --package {package} {target} --"));
     command.args(chosen.iter());
-    command.args(left_out.iter().flat_map(|part| ["--skip", part]));
     command.env("CARGO_TARGET_DIR", root().join("target/sanitize").join(run.tool.name()));
     command.env("PROPTEST_CASES", run.tool.cases().to_string());
     let (variable, value) = match run.tool {

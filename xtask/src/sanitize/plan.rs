@@ -47,21 +47,15 @@ pub(super) struct Run {
     pub(super) target: &'static str,
     /// Parts of the names of the tests that run; all where there is none.
     pub(super) chosen: &'static [&'static str],
-    /// Parts of the names of those that do not.
-    pub(super) left_out: &'static [&'static str],
 }
 
 impl Run {
     const fn of(tool: Tool, name: &'static str, package: &'static str, target: &'static str) -> Self {
-        Self { name, tool, package, target, chosen: &[], left_out: &[] }
+        Self { name, tool, package, target, chosen: &[] }
     }
 
     const fn only(self, chosen: &'static [&'static str]) -> Self {
         Self { chosen, ..self }
-    }
-
-    const fn without(self, left_out: &'static [&'static str]) -> Self {
-        Self { left_out, ..self }
     }
 }
 
@@ -71,37 +65,14 @@ const IT: &str = "--test it";
 /// All runs, tool by tool.
 ///
 /// Miri takes half a minute for what the machine does in a hundredth of a second: it gets what decodes, what looks
-/// things up, and scripts of operations, and not what tries every cut and bit. What counts allocations has an
-/// allocator of its own, in the way of a sanitizer's.
-pub(super) const RUNS: [Run; 13] = [
+/// things up, and scripts of operations, and not what tries every cut and bit.
+pub(super) const RUNS: [Run; 9] = [
     Run::of(Tool::Miri, "wire: units", "annals-wire", LIB),
-    Run::of(Tool::Miri, "wire: examples, hashes, bit flips", "annals-wire", IT).only(&[
-        "golden::",
-        "encoded_again::",
-        "event_hash::",
-        "bit_flips::",
-    ]),
+    Run::of(Tool::Miri, "wire: bit flips, hashes", "annals-wire", IT).only(&["bit_flips::", "event_hash::"]),
     Run::of(Tool::Miri, "index: units", "annals-index", LIB),
-    Run::of(Tool::Miri, "segment: decisions, simulated disk", "annals-segment", LIB).only(&[
-        "tail::",
-        "layout::",
-        "space::",
-        "log::",
-        "directory::memory",
-        "directory::simulated",
-    ]),
-    Run::of(Tool::Miri, "segment: logs", "annals-segment", IT).only(&[
-        "keeping::",
-        "manifest::",
-        "stopped::",
-    ]),
-    Run::of(Tool::Miri, "checkpoint: states", "annals-checkpoint", IT)
-        .only(&["publishing::", "published::"])
-        .without(&["the_power_may_go", "any_byte"]),
     Run::of(Tool::Miri, "store: scripts and races", "annals", IT).only(&["appending::", "races::"]),
     Run::of(Tool::Address, "segment: units, disks and maps", "annals-segment", LIB),
     Run::of(Tool::Address, "segment: logs", "annals-segment", IT),
-    Run::of(Tool::Address, "store", "annals", IT).without(&["allocations::", "corpora::"]),
     Run::of(Tool::Address, "program", "annals-cli", IT),
     Run::of(Tool::Thread, "segment: logs, followers", "annals-segment", IT),
     Run::of(Tool::Thread, "store: groups, panics, readers", "annals", IT).only(&[
