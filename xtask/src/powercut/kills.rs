@@ -82,6 +82,7 @@ fn kill(campaign: &Campaign, file_system: FileSystem, moment: Moment) -> Result<
     let init = init::script(file_system, &campaign.subject, &workload, None);
     let mut machine = Machine::start(&directory, &init, &[&disk])?;
     let has_landed = machine.wait_for_lines(moment.lines)?;
+    // The moment is the seed's: this wait is what the campaign tries, and no test's.
     thread::sleep(moment.later);
     machine.kill()?;
     // Mounting and checking change the image; what is kept is the disk.

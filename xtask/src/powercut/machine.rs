@@ -104,6 +104,7 @@ impl Machine {
         if self.start.elapsed() > TIME_MAX {
             return Err(self.trouble("took too long"));
         }
+        // The machine is another process, whose lines and end nothing here can be woken by.
         thread::sleep(LOOK_EVERY);
         Ok(())
     }

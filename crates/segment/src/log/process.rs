@@ -27,7 +27,7 @@ impl Log {
 mod tests {
     use std::{sync::Arc, time::Duration};
 
-    use annals_wire::{Batch, FrameType};
+    use annals_wire::{Batch, CleanEnd, FrameType, Manifest};
 
     use crate::{
         Directory, Entry, Error, Log, LogOptions, Note, SeededEntropy, SimulatedDirectory, SpaceLimits,
@@ -46,10 +46,10 @@ mod tests {
         Log::create(directory, lock, options, Arc::new(SeededEntropy::new(7)), Note::default()).unwrap()
     }
 
-    fn stage(log: &mut Log) {
+    fn stage(log: &mut Log) -> Result<(), Error> {
         let (body, body_crc) = (b"body", annals_wire::crc(b"body"));
         let entry = Entry { frame_type: FrameType::RECORD, is_numbered: true, stamp: b"", body, body_crc };
-        log.stage(&entry, Batch::SINGLE).unwrap();
+        log.stage(&entry, Batch::SINGLE).map(drop)
     }
 
     fn check_refused(outcome: Result<(), Error>) {
@@ -75,12 +75,27 @@ mod tests {
             let lock = WriterLock::acquire(&disk, Duration::ZERO, 1).unwrap();
             let mut log = log(&disk, lock.of_another_process());
             if is_staged {
-                stage(&mut log);
+                stage(&mut log).unwrap();
             }
             let (before, count) = (disk.kill(), disk.operation_count());
             check_refused(deed(log));
             assert_eq!(disk.operation_count(), count);
             assert!(before.differing(&disk).is_empty());
         }
+    }
+
+    /// The first append behind a clean close says in the manifest that the log is open.
+    #[test]
+    fn a_clean_close_is_not_taken_back_by_another_process() {
+        let disk = SimulatedDirectory::new();
+        let lock = WriterLock::acquire(&disk, Duration::ZERO, 1).unwrap();
+        let mut log = log(&disk, lock.of_another_process());
+        let (end, chain, next_sequence) = (log.end(), log.chain(), log.next_sequence());
+        let Note { recorded, mark } = Note::default();
+        let clean = Some(CleanEnd { end, chain, next_sequence, recorded, mark });
+        log.manifest.write(Manifest { clean, ..log.manifest.current().clone() }).unwrap();
+        let count = disk.operation_count();
+        check_refused(stage(&mut log));
+        assert_eq!(disk.operation_count(), count);
     }
 }
