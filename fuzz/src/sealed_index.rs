@@ -3,7 +3,7 @@
 use std::{ops::Range, sync::Arc};
 
 use annals_index::{Direction, Index, Query, QueryItem, SealedIndex, Term};
-use annals_wire::{EventId, Kind, Lane, Sequence};
+use annals_wire::{EventId, Kind, Lane, Recorded, Sequence};
 
 use super::resealed;
 
@@ -37,8 +37,10 @@ fn ask(index: &SealedIndex, input: &[u8]) {
     }
     let _ = index.control_offsets();
     for id in ids(input) {
-        let found = index.find_id(id);
-        assert!(!matches!(found, Ok(Some(row)) if row >= index.row_count()));
+        if let Ok(rows) = index.find_id(id) {
+            let _ = (0..).map_while(|place| rows.at(place).ok().flatten()).count();
+        }
+        let _ = index.rows_at(Recorded(u64::from(index.row_count())));
         for term in [Term::Correlation(id), Term::Causation(id)] {
             let _ = index.rows_of(&term);
         }
@@ -93,7 +95,8 @@ fn select(index: &SealedIndex, query: &Query, rows: &Range<u32>) {
         [(Direction::Forward, usize::MAX), (Direction::Backward, usize::MAX), (Direction::Forward, 2)]
     {
         let mut found = Vec::new();
-        let _ = query.select(index, rows.clone(), direction, limit, &mut found);
+        let begun = [(EventId([0; 16]), rows.start), (EventId([0xff; 16]), rows.end)];
+        let _ = query.select(index, &begun, rows.clone(), direction, limit, &mut found);
         let context = || format!("{query:?} in {rows:?}, {direction:?}: {found:?}");
         assert!(found.len() <= limit, "{}", context());
         assert!(found.iter().all(|row| rows.contains(row) && *row < index.row_count()), "{}", context());

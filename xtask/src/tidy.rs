@@ -33,7 +33,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         package: "annals-wire",
         layers: &[],
-        external: &["blake3", "crc32fast", "rmp-serde", "serde", "thiserror"],
+        external: &["blake3", "crc32fast", "rmp-serde", "serde", "siphasher", "thiserror"],
     },
     Layer {
         package: "annals-segment",

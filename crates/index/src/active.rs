@@ -5,14 +5,17 @@
 
 mod encode;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use annals_wire::{
-    Depth, Digest, Event, EventId, FRAME_ALIGN, Kind, ROW_COUNT_MAX, Revision, Row, Sequence, StreamKey,
+    Depth, Digest, Event, EventId, FRAME_ALIGN, Kind, ROW_COUNT_MAX, ROWS_PER_TIME, Recorded, Revision, Row,
+    Sequence, StreamKey,
 };
 use hashbrown::HashMap;
 
-use crate::{Error, Index, Rows, StreamView, Term, catalogue::Catalogue, ids::Ids, interner::RowsByText};
+use crate::{
+    Error, IdRows, Index, Rows, StreamView, Term, catalogue::Catalogue, ids::Ids, interner::RowsByText,
+};
 
 /// What the index has to know of an event, beside its tags.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +37,8 @@ pub struct Entry<'a> {
     pub revision: Revision,
     /// The depth of the event that its lane forks from; 0 on the trunk.
     pub fork_depth: Depth,
+    /// When it was recorded.
+    pub recorded: Recorded,
     /// The event's hash.
     pub hash: Digest,
 }
@@ -51,6 +56,7 @@ impl<'a> Entry<'a> {
             kind: event.stamp.kind,
             revision: event.stamp.revision,
             fork_depth: event.fork.map_or(Depth(0), |fork| fork.depth),
+            recorded: event.stamp.recorded,
             hash: event.stamp.hash,
         }
     }
@@ -63,6 +69,8 @@ pub struct ActiveIndex {
     /// [`Row::stream`] is the place in the catalogue.
     rows: Vec<Row>,
     ids: Ids,
+    /// When the rows 0, 256, 512 and so on were recorded.
+    times: Vec<Recorded>,
     catalogue: Catalogue,
     kinds: BTreeMap<Kind, Vec<u32>>,
     tags: RowsByText,
@@ -80,6 +88,7 @@ impl ActiveIndex {
             first_sequence,
             rows: Vec::new(),
             ids: Ids::default(),
+            times: Vec::new(),
             catalogue: Catalogue::default(),
             kinds: BTreeMap::new(),
             tags: RowsByText::default(),
@@ -117,6 +126,9 @@ impl ActiveIndex {
         assert!(self.rows.len() < ROW_COUNT_MAX, "a segment has fewer events");
         let row = self.row_count();
         self.ids.push(entry.id);
+        if row.is_multiple_of(ROWS_PER_TIME) {
+            self.times.push(entry.recorded);
+        }
         let stream = self.catalogue.insert(entry, row);
         self.kinds.entry(entry.kind).or_default().push(row);
         let correlation = entry.correlation.filter(|correlation| *correlation != entry.id);
@@ -160,15 +172,22 @@ impl Index for ActiveIndex {
     }
 
     fn row_count(&self) -> u32 {
-        u32::try_from(self.rows.len()).expect("at most ROW_COUNT_MAX")
+        narrow(self.rows.len())
     }
 
     fn row(&self, row: u32) -> Result<Option<Row>, Error> {
         Ok(self.rows.get(row as usize).copied())
     }
 
-    fn find_id(&self, id: EventId) -> Result<Option<u32>, Error> {
-        Ok(self.ids.find(id))
+    fn find_id(&self, id: EventId) -> Result<IdRows<'_>, Error> {
+        Ok(self.ids.find(id).map_or(IdRows::Possible(rows(None)), IdRows::Known))
+    }
+
+    fn rows_at(&self, recorded: Recorded) -> Result<Range<u32>, Error> {
+        let behind = self.times.partition_point(|time| *time < recorded);
+        let row = |time: usize| (time * ROWS_PER_TIME as usize).min(self.rows.len());
+        let range = behind.checked_sub(1).map_or(0, |before| row(before) + 1)..row(behind);
+        Ok(narrow(range.start)..narrow(range.end))
     }
 
     fn find_stream(&self, key: StreamKey<'_>) -> Result<Option<StreamView<'_>>, Error> {
@@ -206,6 +225,10 @@ impl Index for ActiveIndex {
     }
 }
 
+fn narrow(row: usize) -> u32 {
+    u32::try_from(row).expect("at most ROW_COUNT_MAX")
+}
+
 fn rows(found: Option<&Vec<u32>>) -> Rows<'_> {
     Rows::from(found.map_or(&[][..], Vec::as_slice))
 }
@@ -226,6 +249,7 @@ mod tests {
             kind: Kind::new(0x1000).unwrap(),
             revision: Revision(revision),
             fork_depth: Depth(0),
+            recorded: Recorded(number.into()),
             hash: Digest([number; 32]),
         }
     }

@@ -116,7 +116,7 @@ impl Catalogue {
             key: self.key(stream),
             first_revision: stream.first_revision,
             fork_depth: stream.fork_depth,
-            head: stream.head,
+            head: Some(stream.head),
             rows: Rows::from(stream.rows.as_slice()),
         })
     }

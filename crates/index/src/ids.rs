@@ -5,7 +5,7 @@
 
 use std::hash::BuildHasher;
 
-use annals_wire::EventId;
+use annals_wire::{EventId, Key, StoreId};
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 /// Ids in order of their rows, found by hash.
@@ -36,11 +36,11 @@ impl Ids {
         self.row(self.hash(id), id)
     }
 
-    /// All ids with their rows, sorted.
-    pub(crate) fn sorted(&self) -> Vec<(EventId, u32)> {
-        let mut sorted: Vec<(EventId, u32)> = self.by_row.iter().copied().zip(0..).collect();
-        // Ids that the store makes ascend but for stretches; this sort makes use of that.
-        sorted.sort();
+    /// The hashes that all ids have in `store`, with their rows, sorted.
+    pub(crate) fn sorted_hashes(&self, store: StoreId) -> Vec<(u32, u32)> {
+        let hashes = self.by_row.iter().map(|id| Key::Id(*id).hash(store));
+        let mut sorted: Vec<(u32, u32)> = hashes.zip(0..).collect();
+        sorted.sort_unstable();
         sorted
     }
 
@@ -71,7 +71,8 @@ mod tests {
         (0..5_000).map(id).for_each(|id| ids.push(id));
         assert!((0..5_000).all(|row| ids.find(id(row)) == Some(u32::from(row))));
         assert_eq!(ids.find(id(5_000)), None);
-        assert!(ids.sorted().is_sorted() && ids.sorted().len() == 5_000);
+        let hashes = ids.sorted_hashes(StoreId([1; 16]));
+        assert!(hashes.is_sorted() && hashes.len() == 5_000);
     }
 
     #[test]

@@ -3,7 +3,9 @@
 //! Invariant: a row is an event's place in the stretch, counted from 0, and its sequence is the first
 //! sequence plus the row. The place of a stream means something only within the one index that gave it.
 
-use annals_wire::{Depth, Digest, EventId, Kind, Revision, Row, Sequence, StreamKey};
+use std::ops::Range;
+
+use annals_wire::{Depth, Digest, EventId, Kind, Recorded, Revision, Row, Sequence, StreamKey};
 
 use crate::{Error, Rows};
 
@@ -24,11 +26,18 @@ pub trait Index {
     /// [`Error::Damaged`].
     fn row(&self, row: u32) -> Result<Option<Row>, Error>;
 
-    /// The row of the event with `id`.
+    /// Where the event with `id` is, if it is here.
     ///
     /// # Errors
     /// [`Error::Damaged`].
-    fn find_id(&self, id: EventId) -> Result<Option<u32>, Error>;
+    fn find_id(&self, id: EventId) -> Result<IdRows<'_>, Error>;
+
+    /// Where the first event is that was recorded at `recorded` or later: it is one of these rows, of which there
+    /// are under 256, or else the one behind them.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`].
+    fn rows_at(&self, recorded: Recorded) -> Result<Range<u32>, Error>;
 
     /// The part of the stream `key` that lies here.
     ///
@@ -70,6 +79,30 @@ pub trait Index {
     fn kinds(&self) -> Result<Vec<Kind>, Error>;
 }
 
+/// Where an event is whose id is known.
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::exhaustive_enums, reason = "an index has the ids, or their hashes")]
+pub enum IdRows<'a> {
+    /// At this row.
+    Known(u32),
+    /// At one of these rows, or not here: only the events say. Usually there is one row where it is here, and
+    /// none where it is not.
+    Possible(Rows<'a>),
+}
+
+impl IdRows<'_> {
+    /// The row at `index` of those where it may be, and whether it is known to be there.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`].
+    pub fn at(&self, index: usize) -> Result<Option<(u32, bool)>, Error> {
+        match self {
+            Self::Known(row) => Ok(Some((*row, true)).filter(|_| index == 0)),
+            Self::Possible(rows) => Ok(rows.at(index)?.map(|row| (row, false))),
+        }
+    }
+}
+
 /// What events can be found by, beside their id and their stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -98,8 +131,8 @@ pub struct StreamView<'a> {
     pub first_revision: Revision,
     /// The depth of the event that its lane forks from; 0 on the trunk.
     pub fork_depth: Depth,
-    /// The hash of its last event here.
-    pub head: Digest,
+    /// The hash of its last event here, where the index has it: else the event does.
+    pub head: Option<Digest>,
     /// Its rows: the event with revision R is at `R - first_revision`.
     pub rows: Rows<'a>,
 }

@@ -27,7 +27,7 @@ mod error;
 
 pub use active::{ActiveIndex, Entry};
 pub use error::Error;
-pub use index::{Index, StreamView, Term};
+pub use index::{IdRows, Index, StreamView, Term};
 pub use query::{Direction, Query, QueryItem};
 pub use rows::Rows;
 pub use sealed::SealedIndex;

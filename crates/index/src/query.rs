@@ -70,6 +70,12 @@ impl Query {
         self.items.is_empty() || self.items.iter().any(|item| item.matches(event))
     }
 
+    /// The conversations that its items name. The event that one began with carries no correlation, so it is found
+    /// by its id.
+    pub fn correlations(&self) -> impl Iterator<Item = EventId> + '_ {
+        self.items.iter().filter_map(|item| item.correlation)
+    }
+
     /// Whether any of `sequences` may be one of them: whether it is worth asking their index.
     #[must_use]
     pub fn may_match(&self, sequences: &RangeInclusive<Sequence>) -> bool {

@@ -7,6 +7,8 @@ use std::ops::Range;
 
 use annals_wire::Postings;
 
+use crate::Error;
+
 /// Ascending rows, in memory or in place. Copying it copies no rows.
 #[derive(Debug, Clone, Copy)]
 pub struct Rows<'a>(Source<'a>);
@@ -53,41 +55,51 @@ impl Rows<'_> {
     }
 
     /// The row at `index`, or `None` behind the last.
-    #[must_use]
-    pub fn at(&self, index: usize) -> Option<u32> {
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where the page that it lies on is damaged.
+    pub fn at(&self, index: usize) -> Result<Option<u32>, Error> {
         match self.0 {
-            Source::Slice(rows) => rows.get(index).copied(),
-            Source::Postings(rows) => rows.at(index),
+            Source::Slice(rows) => Ok(rows.get(index).copied()),
+            Source::Postings(rows) => rows.at(index).map_err(Error::damaged),
             Source::Range { first, count } => {
-                u32::try_from(index).ok().filter(|index| *index < count)?.checked_add(first)
+                let index = u32::try_from(index).ok().filter(|index| *index < count);
+                Ok(index.and_then(|index| first.checked_add(index)))
             }
         }
     }
 
     /// The first index whose row is `row` or larger; the number of rows where all are smaller.
-    #[must_use]
-    pub fn lower_bound(&self, row: u32) -> usize {
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where a page that it touches is damaged.
+    pub fn lower_bound(&self, row: u32) -> Result<usize, Error> {
+        if let Source::Range { first, count } = self.0 {
+            return Ok(row.saturating_sub(first).min(count) as usize);
+        }
         let (mut low, mut high) = (0, self.len());
         while low < high {
             let middle = low + (high - low) / 2;
-            if self.at(middle).is_some_and(|found| found < row) {
+            if self.at(middle)?.is_some_and(|found| found < row) {
                 low = middle + 1;
             } else {
                 high = middle;
             }
         }
-        low
+        Ok(low)
     }
 
     /// Whether `row` is among them.
-    #[must_use]
-    pub fn contains(&self, row: u32) -> bool {
-        self.at(self.lower_bound(row)) == Some(row)
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where a page that it touches is damaged.
+    pub fn contains(&self, row: u32) -> Result<bool, Error> {
+        Ok(self.at(self.lower_bound(row)?)? == Some(row))
     }
 
     /// The indices of the rows that lie in `rows`.
-    pub(crate) fn places(&self, rows: &Range<u32>) -> Range<usize> {
-        self.lower_bound(rows.start)..self.lower_bound(rows.end)
+    pub(crate) fn places(&self, rows: &Range<u32>) -> Result<Range<usize>, Error> {
+        Ok(self.lower_bound(rows.start)?..self.lower_bound(rows.end)?)
     }
 }
 
@@ -98,18 +110,19 @@ mod tests {
     #[test]
     fn a_lower_bound_is_the_first_index_that_is_not_smaller() {
         let rows = Rows::from(&[2, 3, 7][..]);
-        let bounds: Vec<usize> = (0..9).map(|row| rows.lower_bound(row)).collect();
+        let bounds: Vec<usize> = (0..9).map(|row| rows.lower_bound(row).unwrap()).collect();
         assert_eq!(bounds, [0, 0, 0, 1, 2, 2, 2, 2, 3]);
-        assert_eq!((0..9).filter(|row| rows.contains(*row)).collect::<Vec<_>>(), [2, 3, 7]);
-        assert_eq!(rows.places(&(3..8)), 1..3);
-        assert_eq!(rows.at(3), None);
+        assert_eq!((0..9).filter(|row| rows.contains(*row).unwrap()).collect::<Vec<_>>(), [2, 3, 7]);
+        assert_eq!(rows.places(&(3..8)), Ok(1..3));
+        assert_eq!(rows.at(3), Ok(None));
     }
 
     #[test]
     fn a_range_holds_every_row_of_it() {
         let rows = Rows::range(5..8);
-        assert_eq!((0..4).map(|index| rows.at(index)).collect::<Vec<_>>(), [Some(5), Some(6), Some(7), None]);
-        assert_eq!((rows.lower_bound(6), rows.lower_bound(9)), (1, 3));
+        let found: Vec<_> = (0..4).map(|index| rows.at(index).unwrap()).collect();
+        assert_eq!(found, [Some(5), Some(6), Some(7), None]);
+        assert_eq!([4, 6, 9].map(|row| rows.lower_bound(row)), [Ok(0), Ok(1), Ok(3)]);
         assert!(Rows::range(Range { start: 8, end: 5 }).is_empty());
     }
 }

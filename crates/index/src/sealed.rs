@@ -1,15 +1,16 @@
 //! An index used where it lies: a footer behind its segment's frames, or the tables of a checkpoint.
 //!
-//! Invariant: a block is read only after its checksum passed, once, when first touched; and what a forged
-//! block says is compared with what is there, so that it gives an error and no panic.
+//! Invariant: a page is read only after its checksum passed, once, when first touched; and what forged
+//! tables say is compared with what is there, so that they give an error and no panic.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, ops::Range, sync::Arc};
 
 use annals_wire::{
-    EventId, Footer, FooterTrailer, Kind, Revision, Row, ScopeEntry, Sequence, StreamEntry, StreamKey,
+    EventId, Footer, FooterTrailer, Kind, Recorded, Revision, Row, ScopeEntry, Sequence, StreamEntry,
+    StreamKey,
 };
 
-use crate::{Error, Index, Rows, StreamView, Term, index::last_revision};
+use crate::{Error, IdRows, Index, Rows, StreamView, Term, index::last_revision};
 
 const WHAT: &str = "footer stream";
 
@@ -58,17 +59,13 @@ impl SealedIndex {
         (*self.bytes).as_ref()
     }
 
-    fn entry(&self, place: u32) -> Result<StreamEntry<'_>, Error> {
-        self.footer.stream(self.bytes(), place as usize).map_err(Error::damaged)
-    }
-
     fn find_scope(&self, scope: &str) -> Result<Option<ScopeEntry<'_>>, Error> {
         let found = self.footer.find_scope(self.bytes(), scope).map_err(Error::damaged)?;
         Ok(found.map(|(_, scope)| scope))
     }
 
     fn view<'a>(&'a self, place: u32, entry: &StreamEntry<'a>) -> Result<StreamView<'a>, Error> {
-        let scope = self.footer.scope(self.bytes(), entry.scope as usize).map_err(Error::damaged)?;
+        let scope = self.footer.scope_of(self.bytes(), place as usize).map_err(Error::damaged)?;
         let rows = Rows::from(entry.rows);
         let last = last_revision(entry.first_revision, rows.len());
         if rows.is_empty() || entry.first_revision == Revision(0) || last == Revision(u64::MAX) {
@@ -76,10 +73,10 @@ impl SealedIndex {
         }
         Ok(StreamView {
             place,
-            key: StreamKey { scope: scope.text, entity: entry.entity, lane: entry.lane },
+            key: StreamKey { scope, entity: entry.entity, lane: entry.lane },
             first_revision: entry.first_revision,
             fork_depth: entry.fork_depth,
-            head: entry.head,
+            head: None,
             rows,
         })
     }
@@ -105,12 +102,13 @@ impl Index for SealedIndex {
         Ok(Some(row))
     }
 
-    fn find_id(&self, id: EventId) -> Result<Option<u32>, Error> {
-        let found = self.footer.find_id(self.bytes(), id).map_err(Error::damaged)?;
-        if found.is_some_and(|row| row >= self.row_count()) {
-            return Err(Error::invalid("footer id", "of a row that is not there"));
-        }
-        Ok(found)
+    fn find_id(&self, id: EventId) -> Result<IdRows<'_>, Error> {
+        let rows = self.footer.find_id(self.bytes(), id).map_err(Error::damaged)?;
+        Ok(IdRows::Possible(Rows::from(rows)))
+    }
+
+    fn rows_at(&self, recorded: Recorded) -> Result<Range<u32>, Error> {
+        self.footer.rows_at(self.bytes(), recorded).map_err(Error::damaged)
     }
 
     fn find_stream(&self, key: StreamKey<'_>) -> Result<Option<StreamView<'_>>, Error> {
@@ -120,22 +118,8 @@ impl Index for SealedIndex {
 
     fn find_coordinate(&self, scope: &str, entity: &str) -> Result<Vec<u32>, Error> {
         let Some(scope) = self.find_scope(scope)? else { return Ok(Vec::new()) };
-        let end = scope.first_stream.saturating_add(scope.stream_count);
-        let (mut low, mut high) = (scope.first_stream, end);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if self.entry(middle)?.entity < entity {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        let mut places = Vec::new();
-        while low < end && self.entry(low)?.entity == entity {
-            places.push(low);
-            low += 1;
-        }
-        Ok(places)
+        let places = self.footer.find_entity(self.bytes(), &scope, entity).map_err(Error::damaged)?;
+        Ok(places.collect())
     }
 
     fn stream_count(&self) -> u32 {
@@ -146,7 +130,8 @@ impl Index for SealedIndex {
         if place >= self.stream_count {
             return Ok(None);
         }
-        self.view(place, &self.entry(place)?).map(Some)
+        let entry = self.footer.stream(self.bytes(), place as usize).map_err(Error::damaged)?;
+        self.view(place, &entry).map(Some)
     }
 
     fn rows_of(&self, term: &Term<'_>) -> Result<Rows<'_>, Error> {
@@ -163,7 +148,8 @@ impl Index for SealedIndex {
 
     fn control_offsets(&self) -> Result<Vec<u32>, Error> {
         let controls = self.footer.controls(self.bytes()).map_err(Error::damaged)?;
-        Ok((0..controls.len()).filter_map(|index| controls.at(index)).collect())
+        let offsets = (0..controls.len()).map(|index| controls.at(index).map(Option::unwrap_or_default));
+        offsets.collect::<Result<_, _>>().map_err(Error::damaged)
     }
 
     fn kinds(&self) -> Result<Vec<Kind>, Error> {

@@ -373,6 +373,7 @@ fn insert(part: &Part, event: &Prepared<'_>, stamped: &Stamped) {
         kind: event.kind,
         revision: stamped.stamp.revision,
         fork_depth: Depth(0),
+        recorded: stamped.stamp.recorded,
         hash: stamped.stamp.hash,
     };
     let tags = event.tags.iter().map(annals_wire::Tag::as_str);

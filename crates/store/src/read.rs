@@ -146,9 +146,10 @@ impl Events {
                 u32::try_from(sequence.saturating_sub(first)).unwrap_or(u32::MAX).min(visible)
             };
             let rows = row(range.start)..row(range.end);
+            let begun = part.begun(query, rows.clone())?;
             let mut selected = Vec::new();
             let found = part.try_ask(|index| {
-                query.select(index, rows.clone(), self.direction, limit, &mut selected)?;
+                query.select(index, &begun, rows.clone(), self.direction, limit, &mut selected)?;
                 let offset = |row: &u32| Ok(index.row(*row)?.map(|found| part.found(*row, found.offset)));
                 selected.iter().filter_map(|row| offset(row).transpose()).collect::<Result<Vec<_>, _>>()
             })?;
@@ -188,12 +189,12 @@ impl Events {
             let found = part.try_ask(|index| {
                 let Some(stream) = index.find_stream(key)? else { return Ok(Vec::new()) };
                 let first = stream.first_revision.0;
-                let count = stream.rows.lower_bound(visible) as u64;
+                let count = stream.rows.lower_bound(visible)? as u64;
                 let wanted = range.start.max(first)..range.end.min(first + count);
                 let mut found = Vec::new();
                 let mut take = |revision: u64| {
                     let place = usize::try_from(revision - first).unwrap_or(usize::MAX);
-                    let Some(row) = stream.rows.at(place) else { return Ok(()) };
+                    let Some(row) = stream.rows.at(place)? else { return Ok(()) };
                     found.extend(index.row(row)?.map(|place| part.found(row, place.offset)));
                     Ok::<_, annals_index::Error>(())
                 };

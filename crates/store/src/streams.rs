@@ -37,7 +37,7 @@ impl Store {
                 part.try_ask(|index| {
                     for place in 0..index.stream_count() {
                         let Some(stream) = index.stream(place)? else { continue };
-                        let count = stream.rows.lower_bound(rows) as u64;
+                        let count = stream.rows.lower_bound(rows)? as u64;
                         if count > 0 {
                             let key = stream.key;
                             let key = (key.scope.to_owned(), key.entity.to_owned(), key.lane);

@@ -3,7 +3,9 @@
 //!
 //! Invariant: parts lie in order of sequence without a gap; all but the last are complete.
 
-use annals_index::Index;
+use std::ops::Range;
+
+use annals_index::{Index, Query};
 use annals_wire::{Digest, EventId, Revision, SegmentId, Sequence, StreamKey};
 
 use crate::{Event, part::Part};
@@ -50,26 +52,66 @@ impl Part {
         &self,
         question: impl FnOnce(&dyn Index) -> Result<R, annals_index::Error>,
     ) -> Result<R, Trouble> {
-        self.ask(question).map_err(|error| Trouble::Index {
-            segment: self.frames.segment(),
-            first_sequence: self.first_sequence,
-            why: error.to_string(),
-        })
+        self.ask(question).map_err(|error| self.trouble(error.to_string()))
     }
 
+    /// The event with `id`, which is read where the index has only the hashes of ids.
     pub(crate) fn find_id(&self, id: EventId) -> Result<Option<Found>, Trouble> {
-        self.try_ask(|index| {
-            let Some(row) = index.find_id(id)? else { return Ok(None) };
-            Ok(index.row(row)?.map(|found| (row, found.offset)))
-        })
-        .map(|found| found.map(|(row, offset)| self.found(row, offset)))
+        for candidate in 0.. {
+            let found = self.try_ask(|index| {
+                let Some((row, is_known)) = index.find_id(id)?.at(candidate)? else { return Ok(None) };
+                Ok(index.row(row)?.map(|found| (self.found(row, found.offset), is_known)))
+            })?;
+            let Some((found, is_known)) = found else { break };
+            if is_known || found.read()?.id() == id {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
+    /// The end of the stream `key` here; its last event is read where the index does not have its hash.
     pub(crate) fn head(&self, key: StreamKey<'_>) -> Result<Option<Head>, Trouble> {
-        self.try_ask(|index| {
-            let stream = index.find_stream(key)?;
-            Ok(stream.map(|stream| Head { revision: stream.last_revision(), hash: stream.head }))
-        })
+        let stream = self.try_ask(|index| {
+            let Some(stream) = index.find_stream(key)? else { return Ok(None) };
+            let last = stream.rows.at(stream.rows.len() - 1)?.unwrap_or_default();
+            let last = index.row(last)?.map(|row| self.found(last, row.offset));
+            Ok(Some((stream.last_revision(), stream.head, last)))
+        })?;
+        match stream {
+            None => Ok(None),
+            Some((revision, Some(hash), _)) => Ok(Some(Head { revision, hash })),
+            Some((revision, None, Some(last))) => self.read_head(key, revision, &last).map(Some),
+            Some(_) => Err(self.trouble("a stream ends with a row that is not there".to_owned())),
+        }
+    }
+
+    /// The hash of the event `last`, which the index gives as the one of `key` with `revision`.
+    fn read_head(&self, key: StreamKey<'_>, revision: Revision, last: &Found) -> Result<Head, Trouble> {
+        let event = last.read()?;
+        let view = event.view();
+        if view.stream == key && view.stamp.revision == revision {
+            return Ok(Head { revision, hash: view.stamp.hash });
+        }
+        let (stream, found) = (view.stream, view.stamp.revision);
+        Err(self
+            .trouble(format!("{key} ends with revision {revision}, and that event is {found} of {stream}")))
+    }
+
+    /// The rows of the events here that `query`'s conversations began with.
+    pub(crate) fn begun(&self, query: &Query, rows: Range<u32>) -> Result<Vec<(EventId, u32)>, Trouble> {
+        let mut begun = Vec::new();
+        for id in query.correlations() {
+            let row = |found: Found| u32::try_from(found.sequence.0 - self.first_sequence.0).ok();
+            let row = self.find_id(id)?.and_then(row).filter(|row| rows.contains(row));
+            begun.extend(row.map(|row| (id, row)));
+        }
+        Ok(begun)
+    }
+
+    /// Of this part's index, that it is damaged.
+    fn trouble(&self, why: String) -> Trouble {
+        Trouble::Index { segment: self.frames.segment(), first_sequence: self.first_sequence, why }
     }
 
     /// The event at `row`, whose frame begins at `offset`.

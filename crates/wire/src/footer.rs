@@ -2,27 +2,27 @@
 //! checkpoint have the same layout.
 //!
 //! Invariant: encoding is a function of the frames alone, so that an index built again is the same, byte for
-//! byte. No block is used before its checksum passed, and no number in a block is used as a place before it
+//! byte. No page is used before its checksum passed, and no number in a table is used as a place before it
 //! was compared with what is there: whoever forged a checksum gets an error, not memory. Every byte is covered:
-//! the blocks lie one behind the other, and what pads them is zero.
+//! the blocks lie one behind the other in pages, and what pads them is zero.
 //!
 //! Layout: docs/format.md, "Footer".
 
 mod encode;
+mod postings;
 mod tables;
 
-use std::{
-    ops::Range,
-    sync::atomic::{AtomicU32, Ordering},
-};
+use std::ops::Range;
 
 pub use encode::{StreamTable, Tables};
-pub use tables::{Postings, Row, ScopeEntry, StreamEntry};
+pub use postings::Postings;
+pub use tables::{Row, ScopeEntry, StreamEntry};
 
 use crate::{
     Digest, Error, FORMAT_VERSION, Generation, SegmentId, Sequence, StoreId,
     codec::{Put, Reader, check_crc, check_trailing_crc, long_len},
     hash::Chain,
+    pages::{Pages, sums_len},
 };
 
 /// The bytes of the trailer, which the file ends with.
@@ -31,9 +31,12 @@ pub const TRAILER_LEN: usize = 136;
 /// The most rows that a footer can have.
 pub const ROW_COUNT_MAX: usize = u32::MAX as usize / 64;
 
+/// Of this many rows the first one's time is in the table of times.
+pub const ROWS_PER_TIME: u32 = 256;
+
 const WHAT: &str = "footer";
 const MAGIC: &[u8; 8] = b"ANNALFTR";
-const DIRECTORY_ENTRY_LEN: usize = 24;
+const DIRECTORY_LEN: usize = Block::ALL.len() * 8;
 
 /// A table of the footer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,22 +44,30 @@ const DIRECTORY_ENTRY_LEN: usize = 24;
 #[non_exhaustive]
 pub enum Block {
     /// A row for every event, in order.
-    Rows = 1,
-    /// The ids, sorted.
+    Rows,
+    /// The hashes of the ids, sorted.
     Ids,
     /// The row of each id.
     IdRows,
+    /// When every 256th row was recorded.
+    Times,
     /// The streams, sorted.
     Streams,
     /// The rows of each stream.
     StreamRows,
+    /// What only streams beside the trunk, or very long ones, have.
+    StreamExtras,
+    /// The entities of the streams.
+    Entities,
     /// The scopes, sorted.
     Scopes,
-    /// The rows of each scope.
+    /// The rows of each scope, where there is more than one.
     ScopeRows,
+    /// The text of the scopes.
+    ScopeTexts,
     /// The kinds, sorted.
     Kinds,
-    /// The rows of each kind.
+    /// The rows of each kind, where there is more than one.
     KindRows,
     /// The correlations that are not the event's own id, sorted.
     Correlations,
@@ -70,22 +81,26 @@ pub enum Block {
     Tags,
     /// The rows of each tag.
     TagRows,
-    /// The text of scopes, entities and tags.
-    Strings,
+    /// The text of the tags.
+    TagTexts,
     /// The offsets of the control records.
     Controls,
 }
 
 impl Block {
     /// All blocks, in the order in which they lie.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 21] = [
         Self::Rows,
         Self::Ids,
         Self::IdRows,
+        Self::Times,
         Self::Streams,
         Self::StreamRows,
+        Self::StreamExtras,
+        Self::Entities,
         Self::Scopes,
         Self::ScopeRows,
+        Self::ScopeTexts,
         Self::Kinds,
         Self::KindRows,
         Self::Correlations,
@@ -94,26 +109,28 @@ impl Block {
         Self::CausationRows,
         Self::Tags,
         Self::TagRows,
-        Self::Strings,
+        Self::TagTexts,
         Self::Controls,
     ];
 
     fn index(self) -> usize {
-        self as usize - 1
+        self as usize
     }
 
     /// The bytes of one entry.
     fn entry_len(self) -> usize {
         match self {
             Self::Rows => Row::LEN,
-            Self::Ids => 16,
+            Self::Times => 8,
             Self::Streams => tables::STREAM_LEN,
+            Self::StreamExtras => tables::EXTRA_LEN,
             Self::Scopes => tables::SCOPE_LEN,
             Self::Kinds => tables::KIND_LEN,
             Self::Correlations | Self::Causations => tables::ID_GROUP_LEN,
             Self::Tags => tables::TAG_LEN,
-            Self::Strings => 1,
-            Self::IdRows
+            Self::Entities | Self::ScopeTexts | Self::TagTexts => 1,
+            Self::Ids
+            | Self::IdRows
             | Self::StreamRows
             | Self::ScopeRows
             | Self::KindRows
@@ -122,14 +139,6 @@ impl Block {
             | Self::TagRows
             | Self::Controls => 4,
         }
-    }
-
-    /// Whether there is one entry for every event.
-    fn has_entry_per_row(self) -> bool {
-        matches!(
-            self,
-            Self::Rows | Self::Ids | Self::IdRows | Self::StreamRows | Self::ScopeRows | Self::KindRows
-        )
     }
 }
 
@@ -156,7 +165,7 @@ pub struct FooterTrailer {
 }
 
 impl FooterTrailer {
-    fn encode(&self, footer_len: u64, directory_crc: u32) -> Vec<u8> {
+    fn encode(&self, footer_len: u64, head_crc: u32) -> Vec<u8> {
         let mut out = Vec::with_capacity(TRAILER_LEN);
         out.put(MAGIC);
         out.put_u32(FORMAT_VERSION);
@@ -168,7 +177,7 @@ impl FooterTrailer {
         out.put_u64(self.frames_end);
         out.put_u64(self.first_sequence.0);
         out.put_u32(self.row_count);
-        out.put_u32(directory_crc);
+        out.put_u32(head_crc);
         out.put_u64(footer_len);
         out.put(&self.digest.0);
         out.put_zeros(TRAILER_LEN - 4 - out.len());
@@ -186,7 +195,7 @@ impl FooterTrailer {
         Self::decode(bytes).map(|(trailer, footer_len, _)| (trailer, footer_len))
     }
 
-    /// Decodes the trailer that `bytes` end with; returns it, the footer's length and its directory's CRC.
+    /// Decodes the trailer that `bytes` end with; returns it, the footer's length and its head's CRC.
     fn decode(bytes: &[u8]) -> Result<(Self, u64, u32), Error> {
         let bytes = bytes.last_chunk::<TRAILER_LEN>().ok_or(Error::Truncated {
             what: WHAT,
@@ -198,55 +207,58 @@ impl FooterTrailer {
         check_trailing_crc("footer trailer", bytes)?;
         reader.version()?;
         if reader.u32()? as usize != Block::ALL.len() {
-            return Err(reader.invalid("not 17 blocks"));
+            return Err(reader.invalid("not 21 blocks"));
         }
         let (store, segment) = (StoreId(reader.array()?), SegmentId(reader.u64()?));
         let (generation, chain) = (Generation(reader.u32()?), Chain(reader.u32()?));
         let (frames_end, first_sequence) = (reader.u64()?, Sequence(reader.u64()?));
-        let (row_count, directory_crc) = (reader.u32()?, reader.u32()?);
+        let (row_count, head_crc) = (reader.u32()?, reader.u32()?);
         let footer_len = reader.u64()?;
         let digest = Digest(reader.array()?);
         reader.zeros(TRAILER_LEN - 4 - reader.position())?;
         let trailer =
             Self { store, segment, generation, chain, frames_end, first_sequence, row_count, digest };
-        Ok((trailer, footer_len, directory_crc))
+        Ok((trailer, footer_len, head_crc))
     }
 }
 
-/// A footer whose head was checked, and whose blocks are checked when first touched. It holds no bytes:
-/// every method is given those that it was decoded from.
+/// A footer whose head was checked, and whose tables are checked page by page when first touched. It holds no
+/// bytes: every method is given those that it was decoded from.
 #[derive(Debug)]
 pub struct Footer {
     trailer: FooterTrailer,
-    start: u64,
-    blocks: [BlockPlace; Block::ALL.len()],
-    checked: AtomicU32,
-}
-
-#[derive(Debug, Clone, Default)]
-struct BlockPlace {
-    range: Range<usize>,
-    crc: u32,
+    start: usize,
+    /// Where each block lies, from the footer's beginning.
+    blocks: [Range<usize>; Block::ALL.len()],
+    pages: Pages,
 }
 
 impl Footer {
     /// Decodes the head of the footer that `bytes` end with.
     ///
     /// # Errors
-    /// [`Error`] where there is none, or its trailer or directory are damaged or newer.
+    /// [`Error`] where there is none, or its trailer, directory or checksums are damaged or newer.
     pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        let (trailer, footer_len, directory_crc) = FooterTrailer::decode(bytes)?;
-        let head_len = Block::ALL.len() * DIRECTORY_ENTRY_LEN + TRAILER_LEN;
+        let (trailer, footer_len, head_crc) = FooterTrailer::decode(bytes)?;
         let invalid = |why| Error::Invalid { what: WHAT, why };
         let len = usize::try_from(footer_len).map_err(|_| invalid("longer than memory"))?;
         let start = bytes.len().checked_sub(len).ok_or(invalid("longer than its file"))?;
-        let blocks_len = len.checked_sub(head_len).ok_or(invalid("shorter than its own head"))?;
-        let directory = bytes
-            .get(start + blocks_len..bytes.len() - TRAILER_LEN)
-            .ok_or(invalid("shorter than its own head"))?;
-        check_crc("footer directory", directory_crc, crc32fast::hash(directory))?;
-        let blocks = decode_directory(directory, start, blocks_len)?;
-        let footer = Self { trailer, start: start as u64, blocks, checked: AtomicU32::new(0) };
+        let directory_start = (bytes.len() - TRAILER_LEN).checked_sub(DIRECTORY_LEN);
+        let directory_start = directory_start.filter(|directory| *directory >= start);
+        let directory_start = directory_start.ok_or(invalid("shorter than its own head"))?;
+        let directory = bytes.get(directory_start..bytes.len() - TRAILER_LEN).unwrap_or_default();
+        let (blocks, blocks_len) = decode_directory(directory, directory_start - start)?;
+        let sums_end = blocks_len + sums_len(blocks_len);
+        if sums_end.next_multiple_of(8) != directory_start - start {
+            return Err(invalid("bytes of no block"));
+        }
+        let head = bytes.get(start + blocks_len..bytes.len() - TRAILER_LEN).unwrap_or_default();
+        check_crc("footer head", head_crc, crc32fast::hash(head))?;
+        Reader::new(WHAT, head.get(sums_len(blocks_len)..).unwrap_or_default())
+            .zeros(sums_end.next_multiple_of(8) - sums_end)?;
+        let pages =
+            Pages::new("footer page", start..start + blocks_len, start + blocks_len..start + sums_end);
+        let footer = Self { trailer, start, blocks, pages };
         footer.check_lens()?;
         Ok(footer)
     }
@@ -260,79 +272,97 @@ impl Footer {
     /// Where the footer begins in the bytes that it was decoded from.
     #[must_use]
     pub fn start(&self) -> u64 {
-        self.start
+        self.start as u64
     }
 
-    /// Checks every block.
+    /// Checks every page, and that nothing but zeros pads the blocks.
     ///
     /// # Errors
-    /// [`Error::Checksum`] for the first that is damaged.
+    /// [`Error::Checksum`] for the first that is damaged, or [`Error::Invalid`].
     pub fn check_all(&self, bytes: &[u8]) -> Result<(), Error> {
-        Block::ALL.iter().try_for_each(|block| self.block(bytes, *block).map(|_| ()))
+        self.pages.check_all(bytes)?;
+        for block in &self.blocks {
+            let padding = self.pages.get(bytes, block.end..block.end.next_multiple_of(8))?;
+            Reader::new(WHAT, padding).zeros(padding.len())?;
+        }
+        Ok(())
     }
 
     /// Where `block` lies in the bytes that the footer was decoded from.
     #[must_use]
     pub fn block_range(&self, block: Block) -> Range<usize> {
-        self.blocks.get(block.index()).map(|place| place.range.clone()).unwrap_or_default()
+        let range = self.place(block);
+        self.start + range.start..self.start + range.end
     }
 
-    fn block<'a>(&self, bytes: &'a [u8], block: Block) -> Result<&'a [u8], Error> {
-        let place = self.blocks.get(block.index()).expect("a place for each block");
-        let table = bytes
-            .get(place.range.clone())
-            .ok_or(Error::Invalid { what: WHAT, why: "a block lies outside of the file" })?;
-        let bit = 1 << block.index();
-        if self.checked.load(Ordering::Relaxed) & bit == 0 {
-            check_crc("footer block", place.crc, crc32fast::hash(table))?;
-            let padding = bytes.get(place.range.end..).unwrap_or_default();
-            Reader::new("footer block", padding).zeros(padding_len(place.range.len()))?;
-            self.checked.fetch_or(bit, Ordering::Relaxed);
+    fn place(&self, block: Block) -> Range<usize> {
+        self.blocks.get(block.index()).expect("a place for each block").clone()
+    }
+
+    /// How many entries `block` has.
+    fn count(&self, block: Block) -> usize {
+        self.place(block).len() / block.entry_len()
+    }
+
+    /// The bytes from `start` to `end` of `block`.
+    #[inline]
+    fn get<'a>(&self, bytes: &'a [u8], block: Block, range: Range<usize>) -> Result<&'a [u8], Error> {
+        let place = self.place(block);
+        if range.start > range.end || range.end > place.len() {
+            let (needed, available) = (range.end.max(range.start) as u64, place.len() as u64);
+            return Err(Error::Truncated { what: "footer table", needed, available });
         }
-        Ok(table)
+        self.pages.get(bytes, place.start + range.start..place.start + range.end)
+    }
+
+    /// The entry of `block` at `index`.
+    #[inline]
+    fn entry<'a>(&self, bytes: &'a [u8], block: Block, index: usize) -> Result<&'a [u8], Error> {
+        let start = index.saturating_mul(block.entry_len());
+        self.get(bytes, block, start..start.saturating_add(block.entry_len()))
     }
 
     fn check_lens(&self) -> Result<(), Error> {
-        let count = self.trailer.row_count as usize;
-        let fits = |block: Block| {
-            let (len, entry_len) = (self.block_range(block).len(), block.entry_len());
-            len.is_multiple_of(entry_len) && (!block.has_entry_per_row() || len / entry_len == count)
-        };
-        if count > ROW_COUNT_MAX || !Block::ALL.into_iter().all(fits) {
+        let rows = self.trailer.row_count as usize;
+        let whole = |block: &Block| self.place(*block).len().is_multiple_of(block.entry_len());
+        // Of a single key it is known which rows it has.
+        let rows_of = |keys: Block| if self.count(keys) > 1 { rows } else { 0 };
+        let expected = [
+            (Block::Rows, rows),
+            (Block::Ids, rows),
+            (Block::IdRows, rows),
+            (Block::StreamRows, rows),
+            (Block::Times, rows.div_ceil(ROWS_PER_TIME as usize)),
+            (Block::ScopeRows, rows_of(Block::Scopes)),
+            (Block::KindRows, rows_of(Block::Kinds)),
+        ];
+        let is_as_expected = expected.iter().all(|(block, count)| self.count(*block) == *count);
+        if rows > ROW_COUNT_MAX || !Block::ALL.iter().all(whole) || !is_as_expected {
             return Err(Error::Invalid { what: WHAT, why: "a table has another number of rows" });
         }
-        if self.stream_count() > count || self.scope_count() > self.stream_count() {
-            return Err(Error::Invalid {
-                what: WHAT,
-                why: "more streams than events, or scopes than streams",
-            });
+        let (streams, scopes) = (self.stream_count(), self.scope_count());
+        if streams > rows || scopes > streams || self.count(Block::StreamExtras) > streams {
+            let why = "more streams than events, or scopes than streams";
+            return Err(Error::Invalid { what: WHAT, why });
         }
         Ok(())
     }
 }
 
+/// Where the blocks lie, and where the last one ends, which is not behind `end_max`.
 fn decode_directory(
     directory: &[u8],
-    start: usize,
-    blocks_len: usize,
-) -> Result<[BlockPlace; Block::ALL.len()], Error> {
+    end_max: usize,
+) -> Result<([Range<usize>; Block::ALL.len()], usize), Error> {
     let mut reader = Reader::new("footer directory", directory);
-    let mut blocks: [BlockPlace; Block::ALL.len()] = Default::default();
+    let mut blocks = [const { 0..0 }; Block::ALL.len()];
     let mut end = 0_usize;
-    for (block, place) in Block::ALL.iter().zip(&mut blocks) {
-        let (number, crc) = (reader.u32()?, reader.u32()?);
-        let (offset, len) = (reader.u64()?, usize::try_from(reader.u64()?).unwrap_or(usize::MAX));
-        let padded_len = len.saturating_add(padding_len(len));
-        if number != *block as u32 || offset != end as u64 || padded_len > blocks_len - end {
-            return Err(reader.invalid("a block out of order or outside of the footer"));
-        }
-        *place = BlockPlace { range: start + end..start + end + len, crc };
-        end += padded_len;
+    for block in &mut blocks {
+        let len = usize::try_from(reader.u64()?).unwrap_or(usize::MAX);
+        let padded = len.checked_next_multiple_of(8).filter(|padded| *padded <= end_max - end);
+        let padded = padded.ok_or(reader.invalid("a block outside of the footer"))?;
+        *block = end..end + len;
+        end += padded;
     }
-    if end == blocks_len { Ok(blocks) } else { Err(reader.invalid("bytes of no block")) }
-}
-
-/// How many zeros stand behind a block of `len` bytes.
-fn padding_len(len: usize) -> usize {
-    len.wrapping_neg() % 8
+    Ok((blocks, end))
 }

@@ -24,8 +24,10 @@ mod frame;
 mod frontier;
 mod hash;
 mod ids;
+mod key;
 mod kind;
 mod manifest;
+mod pages;
 mod segment_header;
 mod state;
 
@@ -38,8 +40,8 @@ pub use event::{
     EVENT_STAMP_LEN, Event, EventContent, EventFlags, EventStamp, Extension, Extensions, Fork, Payload, Tags,
 };
 pub use footer::{
-    Block, Footer, FooterTrailer, Postings, ROW_COUNT_MAX, Row, ScopeEntry, StreamEntry, StreamTable,
-    TRAILER_LEN, Tables,
+    Block, Footer, FooterTrailer, Postings, ROW_COUNT_MAX, ROWS_PER_TIME, Row, ScopeEntry, StreamEntry,
+    StreamTable, TRAILER_LEN, Tables,
 };
 pub use frame::{
     BODY_LEN_MAX, Batch, BodyCheck, FRAME_ALIGN, FRAME_HEADER_LEN, FRAME_LEN_MAX, Frame, FrameHeader,
@@ -50,6 +52,7 @@ pub use hash::{Chain, Digest, Digester, blake3_digest, event_hash};
 pub use ids::{
     Depth, EventId, Generation, Lane, Occurred, Recorded, Revision, Salt, SegmentId, Sequence, StoreId,
 };
+pub use key::Key;
 pub use kind::{Kind, KindError};
 pub use manifest::{CleanEnd, MANIFEST_LEN, MANIFEST_SLOT_LEN, Manifest, REPLACED_COUNT_MAX, Replaced};
 pub use segment_header::{PreviousEnd, SEGMENT_HEADER_LEN, SEGMENT_LEN_MAX, SegmentHeader};

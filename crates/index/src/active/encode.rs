@@ -21,9 +21,10 @@ impl ActiveIndex {
         let scopes = self.catalogue.scopes().sorted();
         Tables {
             rows: self.sealed_rows(&places),
-            ids: self.ids.sorted(),
+            ids: self.ids.sorted_hashes(trailer.store),
+            times: self.times.clone(),
             streams: self.stream_tables(&places, &scopes),
-            scopes: scopes.into_iter().map(|(scope, rows)| (scope, rows.to_vec())).collect(),
+            scopes,
             kinds: self.kinds.iter().map(|(kind, rows)| (*kind, rows.as_slice())).collect(),
             correlations: groups(&self.correlations),
             causations: groups(&self.causations),
@@ -57,7 +58,6 @@ impl ActiveIndex {
                 lane: stream.key.lane,
                 first_revision: stream.first_revision,
                 fork_depth: stream.fork_depth,
-                head: stream.head,
                 rows: self.catalogue.rows(*place),
             });
         }

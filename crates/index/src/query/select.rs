@@ -13,13 +13,15 @@ use super::{Direction, Query, QueryItem, walk::Walk};
 use crate::{Error, Index, Rows, Term};
 
 impl Query {
-    /// Appends the first `limit` rows of `rows` that match, in `direction`, each once, to `out`.
+    /// Appends the first `limit` rows of `rows` that match, in `direction`, each once, to `out`. `begun` has the
+    /// rows of those of [`Query::correlations`] that are here: whoever has the events found them by their ids.
     ///
     /// # Errors
     /// [`Error::Damaged`] where a table that it touches is damaged; `out` may then have been appended to.
     pub fn select(
         &self,
         index: &(impl Index + ?Sized),
+        begun: &[(EventId, u32)],
         rows: Range<u32>,
         direction: Direction,
         limit: usize,
@@ -31,7 +33,7 @@ impl Query {
         let mut walk = Walk::new(direction);
         for item in items {
             let rows = item.range(index, &rows);
-            let (driver, filter) = plan(item, index, rows.clone())?;
+            let (driver, filter) = plan(item, index, begun, rows.clone())?;
             for list in driver {
                 walk.add(list, &rows, filters.len())?;
             }
@@ -81,8 +83,8 @@ enum Answers {
 }
 
 impl Candidate<'_> {
-    fn count(&self, rows: &Range<u32>) -> usize {
-        self.lists.iter().map(|list| list.places(rows).len()).sum()
+    fn count(&self, rows: &Range<u32>) -> Result<usize, Error> {
+        self.lists.iter().map(|list| Ok(list.places(rows)?.len())).sum()
     }
 }
 
@@ -90,11 +92,13 @@ impl Candidate<'_> {
 fn plan<'a, I: Index + ?Sized>(
     item: &'a QueryItem,
     index: &'a I,
+    begun: &[(EventId, u32)],
     rows: Range<u32>,
 ) -> Result<(Vec<Rows<'a>>, Filter<'a, I>), Error> {
-    let mut candidates = candidates(item, index)?;
+    let mut candidates = candidates(item, index, begun)?;
     candidates.push(Candidate { lists: vec![Rows::range(rows.clone())], answers: Answers::Nothing });
-    let rarest = (0..candidates.len()).min_by_key(|place| candidates.get(*place).map(|one| one.count(&rows)));
+    let counts: Vec<usize> = candidates.iter().map(|one| one.count(&rows)).collect::<Result<_, _>>()?;
+    let rarest = counts.iter().zip(0..).min().map(|(_, place)| place);
     let driver = candidates.swap_remove(rarest.expect("at least the range itself"));
     candidates.retain(|candidate| candidate.answers == Answers::Lists);
     let filter = Filter {
@@ -111,6 +115,7 @@ fn plan<'a, I: Index + ?Sized>(
 fn candidates<'a>(
     item: &'a QueryItem,
     index: &'a (impl Index + ?Sized),
+    begun: &[(EventId, u32)],
 ) -> Result<Vec<Candidate<'a>>, Error> {
     let mut candidates = Vec::new();
     let mut add = |lists, answers| candidates.push(Candidate { lists, answers });
@@ -121,7 +126,7 @@ fn candidates<'a>(
         add(vec![index.rows_of(&Term::Causation(id))?], Answers::Lists);
     }
     if let Some(id) = item.correlation {
-        add(correlation_lists(id, index)?, Answers::Lists);
+        add(correlation_lists(id, index, begun)?, Answers::Lists);
     }
     if let Some(scope) = &item.scope {
         let (lists, answers) = stream_lists(item, scope, index)?;
@@ -134,12 +139,16 @@ fn candidates<'a>(
 }
 
 /// The rows of a conversation: those that name it, and the event that it began with.
-fn correlation_lists(id: EventId, index: &(impl Index + ?Sized)) -> Result<Vec<Rows<'_>>, Error> {
+fn correlation_lists<'a>(
+    id: EventId,
+    index: &'a (impl Index + ?Sized),
+    begun: &[(EventId, u32)],
+) -> Result<Vec<Rows<'a>>, Error> {
     let mut lists = vec![index.rows_of(&Term::Correlation(id))?];
-    if let Some(place) = index.find_id(id)?
-        && index.row(place)?.is_some_and(|row| row.is_root)
-    {
-        lists.push(Rows::range(place..place.saturating_add(1)));
+    for (_, place) in begun.iter().filter(|(begun, _)| *begun == id) {
+        if index.row(*place)?.is_some_and(|row| row.is_root) {
+            lists.push(Rows::range(*place..place.saturating_add(1)));
+        }
     }
     Ok(lists)
 }
@@ -171,6 +180,16 @@ fn kind_lists<'a>(item: &QueryItem, index: &'a (impl Index + ?Sized)) -> Result<
     kinds.map(|kind| index.rows_of(&Term::Kind(kind))).collect()
 }
 
+/// Whether one of `lists` has `row`.
+fn contains(lists: &[Rows<'_>], row: u32) -> Result<bool, Error> {
+    for list in lists {
+        if list.contains(row)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// What is left to check of a row that an item's driver came by.
 struct Filter<'a, I: ?Sized> {
     item: &'a QueryItem,
@@ -185,8 +204,10 @@ struct Filter<'a, I: ?Sized> {
 
 impl<I: Index + ?Sized> Filter<'_, I> {
     fn accepts(&mut self, row: u32) -> Result<bool, Error> {
-        if !self.within.iter().all(|lists| lists.iter().any(|list| list.contains(row))) {
-            return Ok(false);
+        for lists in &self.within {
+            if !contains(lists, row)? {
+                return Ok(false);
+            }
         }
         if !self.checks_kind && !self.checks_stream {
             return Ok(true);

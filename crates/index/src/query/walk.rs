@@ -26,7 +26,7 @@ impl<'a> Walk<'a> {
     }
 
     pub(super) fn add(&mut self, list: Rows<'a>, rows: &Range<u32>, item: usize) -> Result<(), Error> {
-        let mut cursor = Cursor { list, places: list.places(rows), left: rows.clone(), item };
+        let mut cursor = Cursor { list, places: list.places(rows)?, left: rows.clone(), item };
         if let Some(row) = cursor.next(self.direction)? {
             self.heads.push(Reverse((self.direction.key(row), self.cursors.len())));
             self.cursors.push(cursor);
@@ -64,7 +64,7 @@ impl Cursor<'_> {
             Direction::Backward => self.places.next_back(),
         };
         let Some(place) = place else { return Ok(None) };
-        let row = self.list.at(place).filter(|row| self.left.contains(row));
+        let row = self.list.at(place)?.filter(|row| self.left.contains(row));
         let row = row.ok_or(Error::invalid("footer rows", "out of order, or not there"))?;
         match direction {
             Direction::Forward => self.left.start = row + 1,

@@ -1,7 +1,7 @@
 //! Everything that an index says, in a form that does not depend on the places it gave to streams.
 
-use annals_index::{Error, Index, Rows, Term};
-use annals_wire::{EventId, Kind, Lane, StreamKey};
+use annals_index::{Error, IdRows, Index, Rows, Term};
+use annals_wire::{EventId, Kind, Lane, Recorded, StreamKey};
 
 use crate::history::{ENTITIES, FOREIGN, KINDS, SCOPES, TAGS, id, kind};
 
@@ -14,19 +14,22 @@ pub(crate) fn answers(index: &dyn Index) -> Result<Vec<String>, Error> {
         let found = index.row(row)?.expect("a row below the count");
         let stream = index.stream(found.stream)?.expect("the stream of a row");
         assert_eq!(stream.place, found.stream);
-        assert!(stream.rows.contains(row));
+        assert!(stream.rows.contains(row)?);
         answers.push(format!("{} {} {} {}", found.offset, found.kind, found.is_root, stream.key));
     }
     assert_eq!(index.row(index.row_count())?, None);
     assert!(index.stream(index.stream_count())?.is_none());
     for id in ids(index) {
-        answers.push(format!("{id}: {:?}", index.find_id(id)?));
+        answers.push(format!("{id}: {:?}", possible(&index.find_id(id)?)?));
     }
     answer_streams(index, &mut answers)?;
     for term in terms(index) {
-        answers.push(format!("{term:?}: {:?}", listed(&index.rows_of(&term)?)));
+        answers.push(format!("{term:?}: {:?}", listed(&index.rows_of(&term)?)?));
     }
     answers.push(format!("{:?} {:?}", index.control_offsets()?, index.kinds()?));
+    for recorded in [0, 1, 300, u64::MAX] {
+        answers.push(format!("{:?}", index.rows_at(Recorded(recorded))?));
+    }
     Ok(answers)
 }
 
@@ -35,8 +38,8 @@ fn answer_streams(index: &dyn Index, answers: &mut Vec<String>) -> Result<(), Er
     for place in 0..index.stream_count() {
         let stream = index.stream(place)?.expect("a stream below the count");
         assert_eq!(index.find_stream(stream.key)?.expect("the stream by its key").place, place);
-        let parts = (stream.first_revision, stream.last_revision(), stream.fork_depth, stream.head);
-        streams.push(format!("{}: {parts:?} {:?}", stream.key, listed(&stream.rows)));
+        let parts = (stream.first_revision, stream.last_revision(), stream.fork_depth);
+        streams.push(format!("{}: {parts:?} {:?}", stream.key, listed(&stream.rows)?));
     }
     streams.sort();
     answers.append(&mut streams);
@@ -72,7 +75,17 @@ pub(crate) fn terms(index: &dyn Index) -> Vec<Term<'static>> {
     terms
 }
 
-pub(crate) fn listed(rows: &Rows<'_>) -> Vec<u32> {
-    assert_eq!(rows.is_empty(), rows.at(0).is_none());
-    (0..rows.len()).map_while(|place| rows.at(place)).collect()
+pub(crate) fn listed(rows: &Rows<'_>) -> Result<Vec<u32>, Error> {
+    assert_eq!(rows.is_empty(), rows.at(0)?.is_none());
+    (0..rows.len()).map(|place| rows.at(place).map(|row| row.expect("a row below the count"))).collect()
+}
+
+/// The rows where an id may be.
+pub(crate) fn possible(found: &IdRows<'_>) -> Result<Vec<u32>, Error> {
+    let mut rows = Vec::new();
+    while let Some((row, is_known)) = found.at(rows.len())? {
+        assert_eq!(is_known, matches!(found, IdRows::Known(_)));
+        rows.push(row);
+    }
+    Ok(rows)
 }

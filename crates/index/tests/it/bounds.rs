@@ -2,8 +2,10 @@
 
 use std::{cell::Cell, ops::Range};
 
-use annals_index::{ActiveIndex, Direction, Entry, Error, Index, Query, QueryItem, Rows, StreamView, Term};
-use annals_wire::{Depth, Digest, EventId, Kind, Lane, Revision, Row, Sequence, StreamKey};
+use annals_index::{
+    ActiveIndex, Direction, Entry, Error, IdRows, Index, Query, QueryItem, Rows, StreamView, Term,
+};
+use annals_wire::{Depth, Digest, EventId, Kind, Lane, Recorded, Revision, Row, Sequence, StreamKey};
 
 use crate::history::{id, kind, seal, trailer};
 
@@ -32,8 +34,12 @@ impl Index for Counted<'_> {
         self.index.row(row)
     }
 
-    fn find_id(&self, id: EventId) -> Result<Option<u32>, Error> {
+    fn find_id(&self, id: EventId) -> Result<IdRows<'_>, Error> {
         self.index.find_id(id)
+    }
+
+    fn rows_at(&self, recorded: Recorded) -> Result<Range<u32>, Error> {
+        self.index.rows_at(recorded)
     }
 
     fn find_stream(&self, key: StreamKey<'_>) -> Result<Option<StreamView<'_>>, Error> {
@@ -83,6 +89,7 @@ fn index() -> ActiveIndex {
             kind: kind(row as usize % 2),
             revision: Revision(u64::from(row / STREAM_COUNT) + 1),
             fork_depth: Depth(0),
+            recorded: Recorded(row.into()),
             hash: Digest::NONE,
         };
         let tags = [(10, "hot"), (10_000, "rare")].into_iter().filter(|(every, _)| row % every == 0);
@@ -97,7 +104,7 @@ fn cost(index: &dyn Index, item: QueryItem, rows: Range<u32>, count: usize) -> [
     for direction in [Direction::Forward, Direction::Backward] {
         let counted = Counted { index, rows: Cell::new(0), streams: Cell::new(0) };
         let mut out = Vec::new();
-        query.select(&counted, rows.clone(), direction, 10, &mut out).unwrap();
+        query.select(&counted, &[], rows.clone(), direction, 10, &mut out).unwrap();
         assert_eq!(out.len(), count);
         costs = [costs[0].max(counted.rows.get()), costs[1].max(counted.streams.get())];
     }
@@ -130,7 +137,7 @@ fn a_rare_item_does_not_hold_up_a_common_one() {
     let query = Query::of(QueryItem::new().kind(kind(0))).or(QueryItem::new().entity("nobody"));
     let counted = Counted { index: &active, rows: Cell::new(0), streams: Cell::new(0) };
     let mut out = Vec::new();
-    query.select(&counted, 0..ROW_COUNT, Direction::Forward, 10, &mut out).unwrap();
+    query.select(&counted, &[], 0..ROW_COUNT, Direction::Forward, 10, &mut out).unwrap();
     assert_eq!(out, [0, 2, 4, 6, 8, 10, 12, 14, 16, 18]);
     assert!(counted.rows.get() <= 20, "{} rows", counted.rows.get());
 }
@@ -140,6 +147,6 @@ fn a_stream_is_asked_once_however_many_rows_it_has() {
     let active = index();
     let counted = Counted { index: &active, rows: Cell::new(0), streams: Cell::new(0) };
     let query = Query::of(QueryItem::new().entity("nobody"));
-    query.select(&counted, 0..ROW_COUNT, Direction::Forward, 10, &mut Vec::new()).unwrap();
+    query.select(&counted, &[], 0..ROW_COUNT, Direction::Forward, 10, &mut Vec::new()).unwrap();
     assert_eq!([counted.rows.get(), counted.streams.get()], [ROW_COUNT as usize, STREAM_COUNT as usize]);
 }

@@ -151,6 +151,7 @@ fn shifted(disk: &SimulatedDirectory, place: SealedPlace) -> Vec<u8> {
             kind: event.stamp.kind,
             revision: event.stamp.revision,
             fork_depth: annals_wire::Depth(0),
+            recorded: event.stamp.recorded,
             hash: event.stamp.hash,
         };
         index.insert(&entry, event.tags.iter());

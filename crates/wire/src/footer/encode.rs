@@ -1,10 +1,10 @@
 //! How a footer is made from sorted tables.
 
-use super::{Block, DIRECTORY_ENTRY_LEN, FooterTrailer, Row, TRAILER_LEN};
+use super::{Block, DIRECTORY_LEN, FooterTrailer, Row, TRAILER_LEN};
 use crate::{
-    Depth, Digest, EventId, Kind, Lane, Revision,
-    codec::{Put, long_len, short_len},
-    pad_to_frame,
+    Depth, EventId, Kind, Lane, Recorded, Revision,
+    codec::{Put, long_len},
+    pages::{put_sums, sums_len},
 };
 
 /// The content of a footer: everything sorted, rows counted from 0.
@@ -13,10 +13,12 @@ use crate::{
 pub struct Tables<'a> {
     /// A row for every event, in order of sequence.
     pub rows: Vec<Row>,
-    /// The ids with their rows, by id.
-    pub ids: Vec<(EventId, u32)>,
+    /// The hashes of the ids with their rows, by hash and row.
+    pub ids: Vec<(u32, u32)>,
+    /// When the rows 0, 256, 512 and so on were recorded.
+    pub times: Vec<Recorded>,
     /// The scopes with their rows, by scope.
-    pub scopes: Vec<(&'a str, Vec<u32>)>,
+    pub scopes: Vec<(&'a str, &'a [u32])>,
     /// The streams, by scope, entity and lane.
     pub streams: Vec<StreamTable<'a>>,
     /// The kinds with their rows, by kind.
@@ -45,8 +47,6 @@ pub struct StreamTable<'a> {
     pub first_revision: Revision,
     /// The depth of the event that its lane forks from; 0 on the trunk.
     pub fork_depth: Depth,
-    /// The hash of its last event here.
-    pub head: Digest,
     /// Its rows.
     pub rows: &'a [u32],
 }
@@ -60,90 +60,98 @@ impl Tables<'_> {
         self.put_rows(&mut blocks);
         self.put_streams(&mut blocks);
         self.put_scopes(&mut blocks);
-        put_groups(&mut blocks, [Block::Kinds, Block::KindRows], &self.kinds, |kind, table, _| {
+        let put_kind = |kind: &Kind, table: &mut Vec<u8>, _: &mut Vec<u8>| {
             table.put_u16(kind.number());
             table.put_u16(0);
-        });
+        };
+        let rows_of_kinds = if self.kinds.len() > 1 { Some(Block::KindRows) } else { None };
+        put_groups(&mut blocks, Block::Kinds, rows_of_kinds, &self.kinds, put_kind);
         let put_id = |id: &EventId, table: &mut Vec<u8>, _: &mut Vec<u8>| table.put(&id.0);
-        put_groups(&mut blocks, [Block::Correlations, Block::CorrelationRows], &self.correlations, put_id);
-        put_groups(&mut blocks, [Block::Causations, Block::CausationRows], &self.causations, put_id);
-        put_groups(&mut blocks, [Block::Tags, Block::TagRows], &self.tags, |tag, table, strings| {
-            table.put_u32(long_len(strings.len()));
-            table.put_u32(long_len(tag.len()));
-            strings.put(tag.as_bytes());
+        let rows = Some(Block::CorrelationRows);
+        put_groups(&mut blocks, Block::Correlations, rows, &self.correlations, put_id);
+        put_groups(&mut blocks, Block::Causations, Some(Block::CausationRows), &self.causations, put_id);
+        put_groups(&mut blocks, Block::Tags, Some(Block::TagRows), &self.tags, |tag, table, texts| {
+            texts.put(tag.as_bytes());
+            table.put_u32(long_len(texts.len()));
         });
         self.controls.iter().for_each(|offset| blocks.table(Block::Controls).put_u32(*offset));
         blocks.encode(trailer)
     }
 
     fn put_rows(&self, blocks: &mut Blocks) {
-        for row in &self.rows {
-            row.encode(blocks.table(Block::Rows));
-        }
-        for (id, row) in &self.ids {
-            blocks.table(Block::Ids).put(&id.0);
-            blocks.table(Block::IdRows).put_u32(*row);
-        }
+        self.rows.iter().for_each(|row| row.encode(blocks.table(Block::Rows)));
+        self.ids.iter().for_each(|(hash, _)| blocks.table(Block::Ids).put_u32(*hash));
+        self.ids.iter().for_each(|(_, row)| blocks.table(Block::IdRows).put_u32(*row));
+        self.times.iter().for_each(|time| blocks.table(Block::Times).put_u64(time.0));
     }
 
     fn put_streams(&self, blocks: &mut Blocks) {
-        let mut start = 0;
-        for stream in &self.streams {
-            let entity_offset = long_len(blocks.table(Block::Strings).len());
-            blocks.table(Block::Strings).put(stream.entity.as_bytes());
+        let mut end = 0;
+        for (place, stream) in (0..).zip(&self.streams) {
+            let entities = blocks.table(Block::Entities);
+            entities.put(stream.entity.as_bytes());
+            let entity_end = long_len(entities.len());
+            end += long_len(stream.rows.len());
+            let [low, high] = halves(stream.first_revision);
             let table = blocks.table(Block::Streams);
-            table.put_u32(entity_offset);
-            table.put_u16(short_len(stream.entity.len()));
-            table.put_u16(0);
-            table.put_u32(stream.scope);
-            table.put_u32(stream.lane.0);
-            table.put_u64(stream.first_revision.0);
-            table.put_u64(stream.fork_depth.0);
-            table.put_u32(start);
-            table.put_u32(long_len(stream.rows.len()));
-            table.put(&stream.head.0);
+            table.put_u32(entity_end);
+            table.put_u32(end);
+            table.put_u32(low);
+            if (stream.lane, high) != (Lane(0), 0) {
+                let extras = blocks.table(Block::StreamExtras);
+                extras.put_u32(place);
+                extras.put_u32(stream.lane.0);
+                extras.put_u64(stream.fork_depth.0);
+                extras.put_u32(high);
+            }
             stream.rows.iter().for_each(|row| blocks.table(Block::StreamRows).put_u32(*row));
-            start += long_len(stream.rows.len());
         }
     }
 
     fn put_scopes(&self, blocks: &mut Blocks) {
-        let (mut start, mut first_stream) = (0, 0);
-        for (scope, (text, rows)) in self.scopes.iter().enumerate() {
-            let streams = self.streams.iter().skip(first_stream as usize);
-            let stream_count = long_len(streams.take_while(|stream| stream.scope as usize == scope).count());
-            let text_offset = long_len(blocks.table(Block::Strings).len());
-            blocks.table(Block::Strings).put(text.as_bytes());
+        let (mut rows_end, mut streams) = (0, (0..).zip(&self.streams).peekable());
+        for (scope, (text, rows)) in (0..).zip(&self.scopes) {
+            while streams.next_if(|(_, stream)| stream.scope == scope).is_some() {}
+            let streams_end = streams.peek().map_or(self.streams.len(), |(place, _)| *place);
+            let texts = blocks.table(Block::ScopeTexts);
+            texts.put(text.as_bytes());
+            let text_end = long_len(texts.len());
+            rows_end += long_len(rows.len());
             let table = blocks.table(Block::Scopes);
-            table.put_u32(text_offset);
-            table.put_u32(long_len(text.len()));
-            table.put_u32(first_stream);
-            table.put_u32(stream_count);
-            table.put_u32(start);
-            table.put_u32(long_len(rows.len()));
-            rows.iter().for_each(|row| blocks.table(Block::ScopeRows).put_u32(*row));
-            start += long_len(rows.len());
-            first_stream += stream_count;
+            table.put_u32(text_end);
+            table.put_u32(long_len(streams_end));
+            table.put_u32(rows_end);
+            if self.scopes.len() > 1 {
+                rows.iter().for_each(|row| blocks.table(Block::ScopeRows).put_u32(*row));
+            }
         }
     }
 }
 
+/// The lower and the upper half.
+fn halves(revision: Revision) -> [u32; 2] {
+    let half = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).expect("half of a number");
+    [half(revision.0), half(revision.0 >> 32)]
+}
+
+/// Puts keys, each with the end of its rows; and the rows, where they are listed.
 fn put_groups<K>(
     blocks: &mut Blocks,
-    [keys, rows]: [Block; 2],
+    keys: Block,
+    rows: Option<Block>,
     groups: &[(K, &[u32])],
     put_key: impl Fn(&K, &mut Vec<u8>, &mut Vec<u8>),
 ) {
-    let mut start = 0;
-    let mut strings = std::mem::take(blocks.table(Block::Strings));
+    let mut end = 0;
+    let mut texts = std::mem::take(blocks.table(Block::TagTexts));
     for (key, group) in groups {
-        put_key(key, blocks.table(keys), &mut strings);
-        blocks.table(keys).put_u32(start);
-        blocks.table(keys).put_u32(long_len(group.len()));
+        end += long_len(group.len());
+        put_key(key, blocks.table(keys), &mut texts);
+        blocks.table(keys).put_u32(end);
+        let Some(rows) = rows else { continue };
         group.iter().for_each(|row| blocks.table(rows).put_u32(*row));
-        start += long_len(group.len());
     }
-    *blocks.table(Block::Strings) = strings;
+    *blocks.table(Block::TagTexts) = texts;
 }
 
 #[derive(Debug, Default)]
@@ -155,21 +163,22 @@ impl Blocks {
     }
 
     fn encode(self, trailer: &FooterTrailer) -> Vec<u8> {
-        let len = self.0.iter().map(|table| pad_to_frame(table.len() as u64)).sum::<u64>();
-        let head_len = Block::ALL.len() * DIRECTORY_ENTRY_LEN + TRAILER_LEN;
-        let footer_len = len + head_len as u64;
-        let mut out = Vec::with_capacity(usize::try_from(footer_len).expect("tables that were in memory"));
-        let mut directory = Vec::with_capacity(head_len);
-        for (block, table) in Block::ALL.iter().zip(&self.0) {
-            directory.put_u32(*block as u32);
-            directory.put_u32(crc32fast::hash(table));
-            directory.put_u64(out.len() as u64);
+        let blocks_len = self.0.iter().map(|table| table.len().next_multiple_of(8)).sum::<usize>();
+        let head_len = sums_len(blocks_len).next_multiple_of(8) + DIRECTORY_LEN;
+        let footer_len = blocks_len + head_len + TRAILER_LEN;
+        let mut out = Vec::with_capacity(footer_len);
+        let mut directory = Vec::with_capacity(DIRECTORY_LEN);
+        for table in &self.0 {
             directory.put_u64(table.len() as u64);
             out.put(table);
             out.put_zeros(out.len().next_multiple_of(8) - out.len());
         }
-        out.put(&directory);
-        out.put(&trailer.encode(footer_len, crc32fast::hash(&directory)));
+        let mut head = Vec::with_capacity(head_len);
+        put_sums(&out, &mut head);
+        head.put_zeros(head.len().next_multiple_of(8) - head.len());
+        head.put(&directory);
+        out.put(&head);
+        out.put(&trailer.encode(footer_len as u64, crc32fast::hash(&head)));
         out
     }
 }

@@ -1,18 +1,23 @@
 //! How a footer's tables are read where they lie.
+//!
+//! Keys of one table lie one behind the other, and so do their rows and texts: an entry says where its own end,
+//! and the entry before it where they begin.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, ops::Range};
 
-use super::{Block, Footer};
+use super::{Block, Footer, Postings, ROWS_PER_TIME};
 use crate::{
-    Depth, Digest, Error, EventId, Kind, Lane, Revision, StreamKey,
-    codec::{Put, Reader},
+    Depth, Error, EventId, Key, Kind, Lane, Recorded, Revision, StreamKey,
+    codec::{Put, Reader, long_len},
+    key,
 };
 
-pub(super) const STREAM_LEN: usize = 72;
-pub(super) const SCOPE_LEN: usize = 24;
-pub(super) const KIND_LEN: usize = 12;
-pub(super) const ID_GROUP_LEN: usize = 24;
-pub(super) const TAG_LEN: usize = 16;
+pub(super) const STREAM_LEN: usize = 12;
+pub(super) const EXTRA_LEN: usize = 20;
+pub(super) const SCOPE_LEN: usize = 12;
+pub(super) const KIND_LEN: usize = 8;
+pub(super) const ID_GROUP_LEN: usize = 20;
+pub(super) const TAG_LEN: usize = 8;
 
 /// One event in the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,37 +55,10 @@ impl Row {
     }
 }
 
-/// The rows of one key, ascending, in place.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Postings<'a>(&'a [u8]);
-
-impl Postings<'_> {
-    /// How many rows there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.len() / 4
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The row at `index`.
-    #[must_use]
-    pub fn at(&self, index: usize) -> Option<u32> {
-        let place = index.checked_mul(4)?;
-        self.0.get(place..)?.first_chunk().map(|bytes| u32::from_le_bytes(*bytes))
-    }
-}
-
 /// One stream's part of a segment, in place.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct StreamEntry<'a> {
-    /// The place of its scope among the scopes.
-    pub scope: u32,
     /// Its entity.
     pub entity: &'a str,
     /// Its lane.
@@ -89,24 +67,28 @@ pub struct StreamEntry<'a> {
     pub first_revision: Revision,
     /// The depth of the event that its lane forks from; 0 on the trunk.
     pub fork_depth: Depth,
-    /// The hash of its last event here.
-    pub head: Digest,
     /// Its rows.
     pub rows: Postings<'a>,
 }
 
 /// One scope's part of a segment, in place.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ScopeEntry<'a> {
     /// The scope.
     pub text: &'a str,
-    /// The place of its first stream.
-    pub first_stream: u32,
-    /// How many streams it has.
-    pub stream_count: u32,
+    /// The places of its streams.
+    pub streams: Range<u32>,
     /// Its rows.
     pub rows: Postings<'a>,
+}
+
+/// What only some streams have.
+struct Extra {
+    lane: Lane,
+    fork_depth: Depth,
+    /// The upper half of the revision of its first event here.
+    revision_high: u32,
 }
 
 impl Footer {
@@ -116,239 +98,355 @@ impl Footer {
         self.trailer.row_count
     }
 
-    /// How many streams there are.
+    /// How many streams have events here.
     #[must_use]
     pub fn stream_count(&self) -> usize {
-        self.block_range(Block::Streams).len() / STREAM_LEN
+        self.count(Block::Streams)
     }
 
-    /// How many scopes there are.
+    /// How many scopes have events here.
     #[must_use]
     pub fn scope_count(&self) -> usize {
-        self.block_range(Block::Scopes).len() / SCOPE_LEN
+        self.count(Block::Scopes)
     }
 
-    /// The row at `index`.
+    /// The row at `row`.
     ///
     /// # Errors
-    /// [`Error`] where the block is damaged or has no such row.
-    pub fn row(&self, bytes: &[u8], index: u32) -> Result<Row, Error> {
-        Row::decode(entry(self.block(bytes, Block::Rows)?, index as usize, Row::LEN)?)
+    /// [`Error`] where its page is damaged or there is no such row.
+    pub fn row(&self, bytes: &[u8], row: u32) -> Result<Row, Error> {
+        Row::decode(self.entry(bytes, Block::Rows, row as usize)?)
     }
 
-    /// The row of the event with `id`.
+    /// The rows whose ids have the hash of `id`, in order. Usually one has it, and it is that of `id`; only its
+    /// event says so.
     ///
     /// # Errors
-    /// [`Error`] where a block is damaged.
-    pub fn find_id(&self, bytes: &[u8], id: EventId) -> Result<Option<u32>, Error> {
-        let ids = self.block(bytes, Block::Ids)?;
-        let found = search(ids.len() / 16, |index| Ok(entry(ids, index, 16)?.cmp(&id.0[..])))?;
-        let Some(index) = found else { return Ok(None) };
-        let row = entry(self.block(bytes, Block::IdRows)?, index, 4)?;
-        Ok(Some(Reader::new("footer id", row).u32()?))
+    /// [`Error`] where a page is damaged.
+    pub fn find_id<'a>(&'a self, bytes: &'a [u8], id: EventId) -> Result<Postings<'a>, Error> {
+        let wanted = Key::Id(id).hash(self.trailer.store);
+        let hash = |place| self.number(bytes, Block::Ids, place, 0);
+        let count = self.count(Block::Ids);
+        let start = key::lower_bound(count, wanted, hash)?;
+        let mut end = start;
+        while end < count && hash(end)? == wanted {
+            end += 1;
+        }
+        Postings::listed(self, bytes, Block::IdRows, &(start..end))
+    }
+
+    /// The hashes of all ids, in order: [`Footer::row_count`] many.
+    ///
+    /// # Errors
+    /// [`Error`] where a page is damaged.
+    pub fn id_hashes<'a>(&self, bytes: &'a [u8]) -> Result<impl Iterator<Item = u32> + use<'a>, Error> {
+        let table = self.get(bytes, Block::Ids, 0..self.place(Block::Ids).len())?;
+        Ok(table.as_chunks().0.iter().map(|hash| u32::from_le_bytes(*hash)))
+    }
+
+    /// Where the first row lies that was recorded at `recorded` or later: it is one of these, of which there are
+    /// under 256, or else the one behind them.
+    ///
+    /// # Errors
+    /// [`Error`] where a page is damaged.
+    pub fn rows_at(&self, bytes: &[u8], recorded: Recorded) -> Result<Range<u32>, Error> {
+        let is_before = |index| {
+            let entry = self.entry(bytes, Block::Times, index)?;
+            Ok(Reader::new("footer times", entry).u64()? < recorded.0)
+        };
+        let behind = partition(self.count(Block::Times), is_before)?;
+        let row = |index| long_len(index).saturating_mul(ROWS_PER_TIME).min(self.row_count());
+        Ok(behind.checked_sub(1).map_or(0, |before| row(before) + 1)..row(behind))
     }
 
     /// The stream at `index`.
     ///
     /// # Errors
-    /// [`Error`] where a block is damaged or has no such stream.
-    pub fn stream<'a>(&self, bytes: &'a [u8], index: usize) -> Result<StreamEntry<'a>, Error> {
-        let table = entry(self.block(bytes, Block::Streams)?, index, STREAM_LEN)?;
-        let mut reader = Reader::new("footer stream", table);
-        let (entity_offset, entity_len) = (reader.u32()?, reader.u16()?);
-        reader.zeros(2)?;
+    /// [`Error`] where a page is damaged or there is no such stream.
+    pub fn stream<'a>(&'a self, bytes: &'a [u8], index: usize) -> Result<StreamEntry<'a>, Error> {
+        let extra = self.extra(bytes, index)?;
+        let revision = u64::from(self.number(bytes, Block::Streams, index, 8)?);
         Ok(StreamEntry {
-            entity: self.text(bytes, entity_offset, u32::from(entity_len))?,
-            scope: reader.u32()?,
-            lane: Lane(reader.u32()?),
-            first_revision: Revision(reader.u64()?),
-            fork_depth: Depth(reader.u64()?),
-            rows: self.postings(bytes, Block::StreamRows, &mut reader)?,
-            head: Digest(reader.array()?),
+            entity: self.entity(bytes, index)?,
+            lane: extra.lane,
+            first_revision: Revision(u64::from(extra.revision_high) << 32 | revision),
+            fork_depth: extra.fork_depth,
+            rows: self.group(bytes, [Block::Streams, Block::StreamRows], index, 4)?,
         })
     }
 
     /// The stream `key`, with its place.
     ///
     /// # Errors
-    /// [`Error`] where a block is damaged.
+    /// [`Error`] where a page is damaged.
     pub fn find_stream<'a>(
-        &self,
+        &'a self,
         bytes: &'a [u8],
         key: StreamKey<'_>,
     ) -> Result<Option<(u32, StreamEntry<'a>)>, Error> {
         let Some((_, scope)) = self.find_scope(bytes, key.scope)? else { return Ok(None) };
-        let first = scope.first_stream as usize;
-        let found = search(scope.stream_count as usize, |index| {
-            let stream = self.stream(bytes, first + index)?;
-            Ok((stream.entity, stream.lane).cmp(&(key.entity, key.lane)))
-        })?;
-        let Some(index) = found else { return Ok(None) };
-        let place = crate::codec::long_len(first + index);
-        Ok(Some((place, self.stream(bytes, first + index)?)))
+        for place in self.find_entity(bytes, &scope, key.entity)? {
+            let stream = self.stream(bytes, place as usize)?;
+            if stream.lane == key.lane {
+                return Ok(Some((place, stream)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The places of the streams of an entity in `scope`: one for each lane, in order.
+    ///
+    /// # Errors
+    /// [`Error`] where a page is damaged.
+    pub fn find_entity(
+        &self,
+        bytes: &[u8],
+        scope: &ScopeEntry<'_>,
+        entity: &str,
+    ) -> Result<Range<u32>, Error> {
+        let first = scope.streams.start as usize;
+        let is_before = |index: usize| Ok(self.entity(bytes, first + index)? < entity);
+        let start = first + partition(scope.streams.len(), is_before)?;
+        let mut end = start;
+        while end < scope.streams.end as usize && self.entity(bytes, end)? == entity {
+            end += 1;
+        }
+        Ok(long_len(start)..long_len(end))
     }
 
     /// The scope at `index`.
     ///
     /// # Errors
-    /// [`Error`] where a block is damaged or has no such scope.
-    pub fn scope<'a>(&self, bytes: &'a [u8], index: usize) -> Result<ScopeEntry<'a>, Error> {
-        let table = entry(self.block(bytes, Block::Scopes)?, index, SCOPE_LEN)?;
-        let mut reader = Reader::new("footer scope", table);
-        let (offset, len) = (reader.u32()?, reader.u32()?);
+    /// [`Error`] where a page is damaged or there is no such scope.
+    pub fn scope<'a>(&'a self, bytes: &'a [u8], index: usize) -> Result<ScopeEntry<'a>, Error> {
+        let streams = self.span(bytes, Block::Scopes, index, 4)?;
+        if streams.end > self.stream_count() {
+            return Err(Error::Invalid { what: "footer scope", why: "of streams that are not there" });
+        }
         Ok(ScopeEntry {
-            text: self.text(bytes, offset, len)?,
-            first_stream: reader.u32()?,
-            stream_count: reader.u32()?,
-            rows: self.postings(bytes, Block::ScopeRows, &mut reader)?,
+            text: self.text(bytes, [Block::Scopes, Block::ScopeTexts], index)?,
+            streams: long_len(streams.start)..long_len(streams.end),
+            rows: self.group(bytes, [Block::Scopes, Block::ScopeRows], index, 8)?,
         })
     }
 
     /// The scope `text`, with its place.
     ///
     /// # Errors
-    /// [`Error`] where a block is damaged.
+    /// [`Error`] where a page is damaged.
     pub fn find_scope<'a>(
-        &self,
+        &'a self,
         bytes: &'a [u8],
         text: &str,
     ) -> Result<Option<(usize, ScopeEntry<'a>)>, Error> {
-        let found = search(self.scope_count(), |index| Ok(self.scope(bytes, index)?.text.cmp(text)))?;
+        let blocks = [Block::Scopes, Block::ScopeTexts];
+        let found = search(self.scope_count(), |index| Ok(self.text(bytes, blocks, index)?.cmp(text)))?;
         let Some(index) = found else { return Ok(None) };
         Ok(Some((index, self.scope(bytes, index)?)))
+    }
+
+    /// The text of the scope that the stream at `stream` is in.
+    ///
+    /// # Errors
+    /// [`Error`] where a page is damaged or no scope has the stream.
+    pub fn scope_of<'a>(&self, bytes: &'a [u8], stream: usize) -> Result<&'a str, Error> {
+        let is_before = |index| Ok(self.number(bytes, Block::Scopes, index, 4)? as usize <= stream);
+        let scope = partition(self.scope_count(), is_before)?;
+        self.text(bytes, [Block::Scopes, Block::ScopeTexts], scope)
     }
 
     /// The rows of `kind`.
     ///
     /// # Errors
-    /// [`Error`] where a block is damaged.
-    pub fn find_kind<'a>(&self, bytes: &'a [u8], kind: Kind) -> Result<Postings<'a>, Error> {
-        let kinds = self.block(bytes, Block::Kinds)?;
-        let number = |index| Reader::new("footer kind", entry(kinds, index, KIND_LEN)?).u16();
-        let found = search(kinds.len() / KIND_LEN, |index| Ok(number(index)?.cmp(&kind.number())))?;
-        self.group(bytes, found, kinds, KIND_LEN, Block::KindRows)
+    /// [`Error`] where a page is damaged.
+    pub fn find_kind<'a>(&'a self, bytes: &'a [u8], kind: Kind) -> Result<Postings<'a>, Error> {
+        let number = |index| Reader::new("footer kind", self.entry(bytes, Block::Kinds, index)?).u16();
+        let found = search(self.count(Block::Kinds), |index| Ok(number(index)?.cmp(&kind.number())))?;
+        self.found(bytes, [Block::Kinds, Block::KindRows], found, 4)
     }
 
     /// The kinds that there are, sorted.
     ///
     /// # Errors
-    /// [`Error`] where a block is damaged.
+    /// [`Error`] where a page is damaged.
     pub fn kinds(&self, bytes: &[u8]) -> Result<Vec<Kind>, Error> {
-        let kinds = self.block(bytes, Block::Kinds)?;
-        kinds
-            .chunks_exact(KIND_LEN)
-            .map(|table| {
-                let mut reader = Reader::new("footer kind", table);
-                Kind::new(reader.u16()?).map_err(|_| reader.invalid("a kind of a reserved category"))
-            })
-            .collect()
+        let kind = |index| {
+            let mut reader = Reader::new("footer kind", self.entry(bytes, Block::Kinds, index)?);
+            let kind =
+                Kind::new(reader.u16()?).map_err(|_| reader.invalid("a kind of a reserved category"))?;
+            reader.zeros(2)?;
+            Ok(kind)
+        };
+        (0..self.count(Block::Kinds)).map(kind).collect()
     }
 
     /// The rows whose correlation is `id` and not their own id.
     ///
     /// # Errors
-    /// [`Error`] where a block is damaged.
-    pub fn find_correlation<'a>(&self, bytes: &'a [u8], id: EventId) -> Result<Postings<'a>, Error> {
-        self.find_id_group(bytes, id, Block::Correlations, Block::CorrelationRows)
+    /// [`Error`] where a page is damaged.
+    pub fn find_correlation<'a>(&'a self, bytes: &'a [u8], id: EventId) -> Result<Postings<'a>, Error> {
+        self.find_id_group(bytes, id, [Block::Correlations, Block::CorrelationRows])
+    }
+
+    /// The correlations that are not their event's own id, sorted.
+    pub fn correlations<'a>(
+        &'a self,
+        bytes: &'a [u8],
+    ) -> impl Iterator<Item = Result<EventId, Error>> + use<'a> {
+        self.ids_of(bytes, Block::Correlations)
     }
 
     /// The rows that were caused by `id`.
     ///
     /// # Errors
-    /// [`Error`] where a block is damaged.
-    pub fn find_causation<'a>(&self, bytes: &'a [u8], id: EventId) -> Result<Postings<'a>, Error> {
-        self.find_id_group(bytes, id, Block::Causations, Block::CausationRows)
+    /// [`Error`] where a page is damaged.
+    pub fn find_causation<'a>(&'a self, bytes: &'a [u8], id: EventId) -> Result<Postings<'a>, Error> {
+        self.find_id_group(bytes, id, [Block::Causations, Block::CausationRows])
+    }
+
+    /// The causations, sorted.
+    pub fn causations<'a>(
+        &'a self,
+        bytes: &'a [u8],
+    ) -> impl Iterator<Item = Result<EventId, Error>> + use<'a> {
+        self.ids_of(bytes, Block::Causations)
     }
 
     /// The rows with `tag`.
     ///
     /// # Errors
-    /// [`Error`] where a block is damaged.
-    pub fn find_tag<'a>(&self, bytes: &'a [u8], tag: &str) -> Result<Postings<'a>, Error> {
-        let tags = self.block(bytes, Block::Tags)?;
-        let found = search(tags.len() / TAG_LEN, |index| {
-            let mut reader = Reader::new("footer tag", entry(tags, index, TAG_LEN)?);
-            Ok(self.text(bytes, reader.u32()?, reader.u32()?)?.cmp(tag))
-        })?;
-        self.group(bytes, found, tags, TAG_LEN, Block::TagRows)
+    /// [`Error`] where a page is damaged.
+    pub fn find_tag<'a>(&'a self, bytes: &'a [u8], tag: &str) -> Result<Postings<'a>, Error> {
+        let text = |index| self.text(bytes, [Block::Tags, Block::TagTexts], index);
+        let found = search(self.count(Block::Tags), |index| Ok(text(index)?.cmp(tag)))?;
+        self.found(bytes, [Block::Tags, Block::TagRows], found, 4)
+    }
+
+    /// The tags, sorted.
+    pub fn tags<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = Result<&'a str, Error>> + use<'a> {
+        (0..self.count(Block::Tags)).map(move |index| self.text(bytes, [Block::Tags, Block::TagTexts], index))
     }
 
     /// The offsets of the segment's control records, in order.
     ///
     /// # Errors
-    /// [`Error`] where the block is damaged.
-    pub fn controls<'a>(&self, bytes: &'a [u8]) -> Result<Postings<'a>, Error> {
-        Ok(Postings(self.block(bytes, Block::Controls)?))
+    /// [`Error`] where a page is damaged.
+    pub fn controls<'a>(&'a self, bytes: &'a [u8]) -> Result<Postings<'a>, Error> {
+        Postings::listed(self, bytes, Block::Controls, &(0..self.count(Block::Controls)))
+    }
+
+    /// The number at `at` of an entry of `block`.
+    #[inline]
+    pub(super) fn number(&self, bytes: &[u8], block: Block, index: usize, at: usize) -> Result<u32, Error> {
+        let start = index.saturating_mul(block.entry_len()).saturating_add(at);
+        let number = self.get(bytes, block, start..start.saturating_add(4))?;
+        Ok(number.first_chunk().map_or(0, |number| u32::from_le_bytes(*number)))
+    }
+
+    /// What belongs to the entry at `index` of `block`, whose ends stand at `at` of the entries.
+    fn span(&self, bytes: &[u8], block: Block, index: usize, at: usize) -> Result<Range<usize>, Error> {
+        let start = match index.checked_sub(1) {
+            Some(before) => self.number(bytes, block, before, at)? as usize,
+            None => 0,
+        };
+        let end = self.number(bytes, block, index, at)? as usize;
+        if start > end {
+            return Err(Error::Invalid { what: "footer table", why: "ends that do not ascend" });
+        }
+        Ok(start..end)
+    }
+
+    /// The rows of the key at `index`, whose end stands at `at` of its entry.
+    fn group<'a>(
+        &'a self,
+        bytes: &'a [u8],
+        [keys, rows]: [Block; 2],
+        index: usize,
+        at: usize,
+    ) -> Result<Postings<'a>, Error> {
+        let range = self.span(bytes, keys, index, at)?;
+        let is_single = matches!(keys, Block::Scopes | Block::Kinds) && self.count(keys) == 1;
+        if !is_single {
+            return Postings::listed(self, bytes, rows, &range);
+        }
+        if range != (0..self.row_count() as usize) {
+            return Err(Error::Invalid { what: "footer table", why: "the only key does not have all rows" });
+        }
+        Ok(Postings::all(self.row_count()))
+    }
+
+    fn found<'a>(
+        &'a self,
+        bytes: &'a [u8],
+        blocks: [Block; 2],
+        found: Option<usize>,
+        at: usize,
+    ) -> Result<Postings<'a>, Error> {
+        found.map_or(Ok(Postings::default()), |index| self.group(bytes, blocks, index, at))
     }
 
     fn find_id_group<'a>(
-        &self,
+        &'a self,
         bytes: &'a [u8],
         id: EventId,
+        blocks: [Block; 2],
+    ) -> Result<Postings<'a>, Error> {
+        let [keys, _] = blocks;
+        let key = |index| Ok(self.entry(bytes, keys, index)?.get(..16).unwrap_or_default().cmp(&id.0));
+        let found = search(self.count(keys), key)?;
+        self.found(bytes, blocks, found, 16)
+    }
+
+    fn ids_of<'a>(
+        &'a self,
+        bytes: &'a [u8],
         keys: Block,
-        rows: Block,
-    ) -> Result<Postings<'a>, Error> {
-        let table = self.block(bytes, keys)?;
-        let key = |index| Reader::new("footer id", entry(table, index, ID_GROUP_LEN)?).array::<16>();
-        let found = search(table.len() / ID_GROUP_LEN, |index| Ok(key(index)?.cmp(&id.0)))?;
-        self.group(bytes, found, table, ID_GROUP_LEN, rows)
+    ) -> impl Iterator<Item = Result<EventId, Error>> + use<'a> {
+        (0..self.count(keys))
+            .map(move |index| Reader::new("footer id", self.entry(bytes, keys, index)?).array().map(EventId))
     }
 
-    /// The rows of the key at `found`: every key's entry ends with where they start and how many they are.
-    fn group<'a>(
-        &self,
-        bytes: &'a [u8],
-        found: Option<usize>,
-        keys: &[u8],
-        len: usize,
-        rows: Block,
-    ) -> Result<Postings<'a>, Error> {
-        let Some(index) = found else { return Ok(Postings::default()) };
-        let mut reader = Reader::new("footer group", entry(keys, index, len)?);
-        reader.bytes(len - 8)?;
-        self.postings(bytes, rows, &mut reader)
+    fn entity<'a>(&self, bytes: &'a [u8], index: usize) -> Result<&'a str, Error> {
+        self.text(bytes, [Block::Streams, Block::Entities], index)
     }
 
-    fn postings<'a>(
-        &self,
-        bytes: &'a [u8],
-        block: Block,
-        reader: &mut Reader<'_>,
-    ) -> Result<Postings<'a>, Error> {
-        let (start, count) = (reader.u32()? as usize, reader.u32()? as usize);
-        let (start, end) = (start.saturating_mul(4), start.saturating_add(count).saturating_mul(4));
-        let rows = self.block(bytes, block)?.get(start..end);
-        rows.map(Postings).ok_or(reader.invalid("rows outside of their block"))
+    /// The text of the key at `index`, whose end its entry begins with.
+    fn text<'a>(&self, bytes: &'a [u8], [keys, texts]: [Block; 2], index: usize) -> Result<&'a str, Error> {
+        let range = self.span(bytes, keys, index, 0)?;
+        let text = self.get(bytes, texts, range)?;
+        std::str::from_utf8(text).map_err(|_| Error::Invalid { what: "footer text", why: "not UTF-8" })
     }
 
-    fn text<'a>(&self, bytes: &'a [u8], offset: u32, len: u32) -> Result<&'a str, Error> {
-        let strings = self.block(bytes, Block::Strings)?;
-        let (start, len) = (offset as usize, len as usize);
-        let text = strings.get(start..start.saturating_add(len));
-        text.and_then(|text| std::str::from_utf8(text).ok())
-            .ok_or(Error::Invalid { what: "footer text", why: "outside of its block, or not UTF-8" })
+    /// What the stream at `stream` has that most have not.
+    fn extra(&self, bytes: &[u8], stream: usize) -> Result<Extra, Error> {
+        let count = self.count(Block::StreamExtras);
+        let of = |index| Ok(self.number(bytes, Block::StreamExtras, index, 0)? as usize);
+        let place = partition(count, |index| Ok(of(index)? < stream))?;
+        if place == count || of(place)? != stream {
+            return Ok(Extra { lane: Lane(0), fork_depth: Depth(0), revision_high: 0 });
+        }
+        let mut reader = Reader::new("footer stream", self.entry(bytes, Block::StreamExtras, place)?);
+        reader.bytes(4)?;
+        Ok(Extra {
+            lane: Lane(reader.u32()?),
+            fork_depth: Depth(reader.u64()?),
+            revision_high: reader.u32()?,
+        })
     }
 }
 
-fn entry(table: &[u8], index: usize, len: usize) -> Result<&[u8], Error> {
-    let start = index.checked_mul(len);
-    start.and_then(|start| table.get(start..)?.get(..len)).ok_or(Error::Truncated {
-        what: "footer table",
-        needed: (index as u64 + 1).saturating_mul(len as u64),
-        available: table.len() as u64,
-    })
+/// How many of `count` entries come first for which `is_before` holds.
+fn partition(count: usize, is_before: impl Fn(usize) -> Result<bool, Error>) -> Result<usize, Error> {
+    let (mut low, mut high) = (0, count);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if is_before(middle)? { low = middle + 1 } else { high = middle }
+    }
+    Ok(low)
 }
 
 /// Binary search over `count` sorted entries.
 fn search(count: usize, compare: impl Fn(usize) -> Result<Ordering, Error>) -> Result<Option<usize>, Error> {
-    let (mut low, mut high) = (0, count);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        match compare(middle)? {
-            Ordering::Less => low = middle + 1,
-            Ordering::Greater => high = middle,
-            Ordering::Equal => return Ok(Some(middle)),
-        }
-    }
-    Ok(None)
+    let place = partition(count, |index| Ok(compare(index)?.is_lt()))?;
+    Ok(if place < count && compare(place)?.is_eq() { Some(place) } else { None })
 }

@@ -186,24 +186,26 @@ fn a_footer_that_nothing_writes_is_refused() {
             ("a frame at no multiple of eight", &[(0x00, &[0x62])]),
             ("a reserved category", &[(0x09, &[0])]),
             ("padding", &[(0x14, &[1])]),
-            ("reserved bytes of a stream", &[(0x46, &[1])]),
-            ("an entity outside of the strings", &[(0x40, &[0x20])]),
-            ("rows outside of their block", &[(0x64, &[3])]),
-            ("rows at no place", &[(0x60, &[0xff; 8])]),
-            ("no UTF-8", &[(0x178, &[0xff])]),
-            ("another block number", &[(0x1a0, &[2])]),
-            ("a block elsewhere", &[(0x1a8, &[8])]),
-            ("half a row", &[(0x1b0, &[0x13])]),
-            ("a block of another length", &[(0x1b0, &[0x1e])]),
-            ("half a tag", &[(0x2e8, &[0x1c])]),
-            ("half an offset", &[(0x330, &[3])]),
-            ("another block count", &[(0x344, &[16])]),
-            ("another row count", &[(0x378, &[3])]),
-            ("another length", &[(0x380, &[0xb8])]),
-            ("longer than its file", &[(0x380, &[0xc8])]),
-            ("shorter than its head", &[(0x380, &[0x18, 0x02])]),
-            ("longer than memory", &[(0x380, &[0xff; 8])]),
-            ("reserved bytes", &[(0x3a8, &[1])]),
+            ("an entity outside of the texts", &[(0x30, &[0x20])]),
+            ("rows outside of their block", &[(0x40, &[3])]),
+            ("ends that do not ascend", &[(0x34, &[3])]),
+            ("no UTF-8", &[(0x68, &[0xff])]),
+            ("a scope of streams that are not there", &[(0x7c, &[3])]),
+            ("an only scope without all rows", &[(0x80, &[1])]),
+            ("reserved bytes of a kind", &[(0x92, &[1])]),
+            ("padding of the checksums", &[(0x104, &[1])]),
+            ("half a row", &[(0x108, &[0x13])]),
+            ("a block of another length", &[(0x108, &[0x1e])]),
+            ("a block outside of the footer", &[(0x10f, &[0x80])]),
+            ("half a tag", &[(0x190, &[0x0c])]),
+            ("half an offset", &[(0x1a8, &[3])]),
+            ("another block count", &[(0x1bc, &[20])]),
+            ("another row count", &[(0x1f0, &[3])]),
+            ("another length", &[(0x1f8, &[0x30])]),
+            ("longer than its file", &[(0x1f8, &[0x40])]),
+            ("shorter than its head", &[(0x1f8, &[0x18, 0x01])]),
+            ("longer than memory", &[(0x1f8, &[0xff; 8])]),
+            ("reserved bytes", &[(0x220, &[1])]),
         ],
     );
 }
@@ -211,8 +213,8 @@ fn a_footer_that_nothing_writes_is_refused() {
 #[test]
 fn a_footer_with_bytes_of_no_block_is_refused() {
     let Example { structure, mut bytes, .. } = example("footer");
-    bytes.splice(0x1a0..0x1a0, [0; 8]);
-    bytes[0x388] += 8;
+    bytes.splice(0x108..0x108, [0; 8]);
+    bytes[0x200] += 8;
     structure.reseal(&mut bytes);
     assert!(matches!(structure.read(&bytes), Err(Error::Invalid { .. })));
 }

@@ -310,7 +310,7 @@ fn indexed(event: &NewEvent, place: Place) -> Indexed {
         fork_depth,
         revision: event.revision,
         kind: event.kind,
-        hash: event.hash(),
+        recorded: event.recorded,
         tags: event.tags.iter().cloned().collect::<BTreeSet<_>>(),
     }
 }

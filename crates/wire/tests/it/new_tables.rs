@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use annals_wire::{
-    Block, Depth, Digest, Error, EventId, Footer, FooterTrailer, Kind, Lane, Postings, Revision, Row,
-    StreamKey, StreamTable, Tables,
+    Block, Depth, Error, EventId, Footer, FooterTrailer, Key, Kind, Lane, Postings, ROWS_PER_TIME, Recorded,
+    Revision, Row, StreamKey, StreamTable, Tables,
 };
 
 /// What an index takes from one event.
@@ -20,7 +20,7 @@ pub(crate) struct Indexed {
     pub(crate) fork_depth: Depth,
     pub(crate) revision: Revision,
     pub(crate) kind: Kind,
-    pub(crate) hash: Digest,
+    pub(crate) recorded: Recorded,
     pub(crate) tags: BTreeSet<String>,
 }
 
@@ -29,6 +29,7 @@ pub(crate) struct Indexed {
 pub(crate) struct NewTables {
     rows: Vec<Row>,
     ids: BTreeMap<EventId, u32>,
+    times: Vec<Recorded>,
     scopes: BTreeMap<String, Vec<u32>>,
     streams: Vec<NewStream>,
     kinds: BTreeMap<Kind, Vec<u32>>,
@@ -42,7 +43,6 @@ pub(crate) struct NewTables {
 struct NewStream {
     scope: u32,
     first: Indexed,
-    head: Digest,
     rows: Vec<u32>,
 }
 
@@ -73,13 +73,13 @@ impl NewTables {
                 is_root: event.correlation.is_none(),
             });
         }
+        tables.times = events.iter().step_by(ROWS_PER_TIME as usize).map(|event| event.recorded).collect();
         let scopes: Vec<_> = tables.scopes.keys().collect();
         tables.streams = streams
             .into_iter()
             .map(|((scope, ..), rows)| NewStream {
                 scope: u32::try_from(scopes.binary_search(&scope).unwrap()).unwrap(),
                 first: events[rows[0] as usize].clone(),
-                head: events[*rows.last().unwrap() as usize].hash,
                 rows,
             })
             .collect();
@@ -97,13 +97,16 @@ impl NewTables {
             lane: stream.first.lane,
             first_revision: stream.first.revision,
             fork_depth: stream.first.fork_depth,
-            head: stream.head,
             rows: &stream.rows,
         });
+        let mut ids: Vec<_> =
+            self.ids.iter().map(|(id, row)| (Key::Id(*id).hash(trailer.store), *row)).collect();
+        ids.sort_unstable();
         let tables = Tables {
             rows: self.rows.clone(),
-            ids: self.ids.iter().map(|(id, row)| (*id, *row)).collect(),
-            scopes: self.scopes.iter().map(|(scope, rows)| (&**scope, rows.clone())).collect(),
+            ids,
+            times: self.times.clone(),
+            scopes: self.scopes.iter().map(|(scope, rows)| (&**scope, &**rows)).collect(),
             streams: streams.collect(),
             kinds: self.kinds.iter().map(|(kind, rows)| (*kind, &**rows)).collect(),
             correlations: self.correlations.iter().map(|(id, rows)| (*id, &**rows)).collect(),
@@ -122,8 +125,10 @@ impl NewTables {
         let rows: Result<Vec<_>, _> = (0..footer.row_count()).map(|row| footer.row(bytes, row)).collect();
         assert_eq!(rows?, self.rows);
         for (id, row) in &self.ids {
-            assert_eq!(footer.find_id(bytes, *id)?, Some(*row));
+            assert!(all(footer.find_id(bytes, *id)?).contains(row));
         }
+        assert_eq!(footer.id_hashes(bytes)?.count(), self.ids.len());
+        self.assert_times_in(&footer, bytes)?;
         assert_eq!(footer.kinds(bytes)?, self.kinds.keys().copied().collect::<Vec<_>>());
         for (kind, rows) in &self.kinds {
             assert_eq!(all(footer.find_kind(bytes, *kind)?), *rows);
@@ -143,6 +148,16 @@ impl NewTables {
         assert_absent(&footer, bytes)
     }
 
+    /// The times are those of the rows; the generated ones ascend.
+    fn assert_times_in(&self, footer: &Footer, bytes: &[u8]) -> Result<(), Error> {
+        let count = footer.row_count();
+        assert_eq!(footer.rows_at(bytes, Recorded(0))?, 0..0);
+        let last = u32::try_from(self.times.len()).unwrap().saturating_sub(1) * ROWS_PER_TIME;
+        let behind = if count == 0 { 0..0 } else { last + 1..count };
+        assert_eq!(footer.rows_at(bytes, Recorded(u64::MAX))?, behind);
+        Ok(())
+    }
+
     fn assert_scopes_in(&self, footer: &Footer, bytes: &[u8]) -> Result<(), Error> {
         assert_eq!(footer.scope_count(), self.scopes.len());
         let mut first_stream = 0;
@@ -150,7 +165,7 @@ impl NewTables {
             let (found, scope) = footer.find_scope(bytes, text)?.unwrap();
             assert_eq!((found, scope.text, all(scope.rows)), (place, &**text, rows.clone()));
             let streams = self.streams.iter().filter(|stream| stream.scope as usize == place).count();
-            assert_eq!((scope.first_stream as usize, scope.stream_count as usize), (first_stream, streams));
+            assert_eq!((scope.streams.start as usize, scope.streams.len()), (first_stream, streams));
             first_stream += streams;
         }
         Ok(())
@@ -162,9 +177,10 @@ impl NewTables {
             let first = &stream.first;
             let key = StreamKey { scope: &first.scope, entity: &first.entity, lane: first.lane };
             let (found, entry) = footer.find_stream(bytes, key)?.unwrap();
-            assert_eq!((found as usize, entry.scope, entry.entity), (place, stream.scope, &*first.entity));
+            assert_eq!((found as usize, entry.entity), (place, &*first.entity));
+            assert_eq!(footer.scope_of(bytes, place)?, first.scope);
             assert_eq!((entry.lane, entry.first_revision), (first.lane, first.revision));
-            assert_eq!((entry.fork_depth, entry.head), (first.fork_depth, stream.head));
+            assert_eq!(entry.fork_depth, first.fork_depth);
             assert_eq!(all(entry.rows), stream.rows);
         }
         Ok(())
@@ -175,7 +191,7 @@ impl NewTables {
 fn assert_absent(footer: &Footer, bytes: &[u8]) -> Result<(), Error> {
     let (id, text) = (EventId([0xab; 16]), "nowhere");
     let key = StreamKey { scope: text, entity: text, lane: Lane(9) };
-    assert!(footer.find_id(bytes, id)?.is_none() && footer.find_correlation(bytes, id)?.is_empty());
+    assert!(footer.find_id(bytes, id)?.is_empty() && footer.find_correlation(bytes, id)?.is_empty());
     assert!(footer.find_causation(bytes, id)?.is_empty() && footer.find_tag(bytes, text)?.is_empty());
     assert!(footer.find_stream(bytes, key)?.is_none() && footer.find_scope(bytes, text)?.is_none());
     assert!(footer.find_kind(bytes, Kind::new(0xffff).unwrap())?.is_empty());
@@ -188,6 +204,6 @@ fn assert_absent(footer: &Footer, bytes: &[u8]) -> Result<(), Error> {
 }
 
 fn all(postings: Postings<'_>) -> Vec<u32> {
-    assert_eq!(postings.at(postings.len()), None);
-    (0..postings.len()).map(|index| postings.at(index).unwrap()).collect()
+    assert_eq!(postings.at(postings.len()), Ok(None));
+    (0..postings.len()).map(|index| postings.at(index).unwrap().unwrap()).collect()
 }

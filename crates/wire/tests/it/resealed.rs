@@ -5,8 +5,7 @@
 const TABLE: [u32; 256] = table();
 const FRAME_HEADER_LEN: usize = 36;
 const TRAILER_LEN: usize = 136;
-const DIRECTORY_ENTRY_LEN: usize = 24;
-const DIRECTORY_LEN: usize = 17 * DIRECTORY_ENTRY_LEN;
+const DIRECTORY_LEN: usize = 21 * 8;
 const CHECKPOINT_PREFIX_LEN: usize = 32;
 
 const fn table() -> [u32; 256] {
@@ -60,29 +59,28 @@ pub(crate) fn reseal_end(bytes: &mut [u8]) {
     }
 }
 
-/// Sets the checksums of the footer that `bytes` end with: blocks, directory, trailer.
+/// Sets the checksums of the footer that `bytes` end with: pages, head, trailer.
 pub(crate) fn reseal_footer(bytes: &mut [u8]) {
     let Some(trailer) = bytes.len().checked_sub(TRAILER_LEN) else { return };
-    if let Some(directory) = trailer.checked_sub(DIRECTORY_LEN) {
-        let footer_len = number(bytes, trailer + 72, 8).unwrap_or_default();
-        if let Some(start) = bytes.len().checked_sub(footer_len) {
-            for entry in (directory..trailer).step_by(DIRECTORY_ENTRY_LEN) {
-                reseal_block(bytes, start, entry);
-            }
-        }
-        let crc = crc32(0, &bytes[directory..trailer]);
+    if let Some(sums) = reseal_pages(bytes, trailer) {
+        let crc = crc32(0, &bytes[sums..trailer]);
         put(bytes, trailer + 68, crc);
     }
     reseal_end(&mut bytes[trailer..]);
 }
 
-fn reseal_block(bytes: &mut [u8], start: usize, entry: usize) {
-    let place = number(bytes, entry + 8, 8).zip(number(bytes, entry + 16, 8));
-    let block = place.and_then(|(offset, len)| bytes.get(start.checked_add(offset)?..)?.get(..len));
-    if let Some(block) = block {
-        let crc = crc32(0, block);
-        put(bytes, entry + 4, crc);
+/// Sets the checksums of the pages; returns where they begin.
+fn reseal_pages(bytes: &mut [u8], trailer: usize) -> Option<usize> {
+    let directory = trailer.checked_sub(DIRECTORY_LEN)?;
+    let start = bytes.len().checked_sub(number(bytes, trailer + 72, 8)?)?;
+    let lens = (directory..trailer).step_by(8).map(|at| number(bytes, at, 8)?.checked_next_multiple_of(8));
+    let blocks_len = lens.into_iter().try_fold(0_usize, |sum, len| sum.checked_add(len?))?;
+    let sums = start.checked_add(blocks_len).filter(|sums| *sums <= directory)?;
+    let crcs: Vec<u32> = bytes[start..sums].chunks(4096).map(|page| crc32(0, page)).collect();
+    for (at, crc) in (sums..directory).step_by(4).zip(crcs) {
+        put(bytes, at, crc);
     }
+    Some(sums)
 }
 
 /// Sets the checksums of a checkpoint: head, prefix, and those of its tables.

@@ -208,7 +208,7 @@ prop_compose! {
     fn indexed()(
         (scope, entity, lane) in (select(&["s", "shop", "größe"]), select(&["a", "ab", "b", "ö"]), 0..3_u32),
         (correlation, causation) in (option::of(0..3_u8), option::of(0..3_u8)),
-        (type_number, revision, fork_depth, hash) in (0..3_u16, any::<u64>(), any::<u64>(), digest()),
+        (type_number, revision, fork_depth) in (0..3_u16, any::<u64>(), any::<u64>()),
         tags in collection::btree_set(select(&["x", "xy", "y"]), 0..3),
     ) -> Indexed {
         let text = |tag: &str| tag.to_owned();
@@ -220,10 +220,10 @@ prop_compose! {
             scope: text(scope),
             entity: text(entity),
             lane: Lane(lane),
-            fork_depth: Depth(fork_depth),
+            fork_depth: Depth(if lane == 0 { 0 } else { fork_depth }),
             revision: Revision(revision),
             kind: Kind::new(0x1000 + type_number).expect("of category 1"),
-            hash,
+            recorded: Recorded(0),
             tags: tags.into_iter().map(text).collect::<BTreeSet<_>>(),
         }
     }
@@ -238,7 +238,12 @@ pub(crate) fn indexed_events() -> impl Strategy<Value = Vec<Indexed>> {
             events
                 .into_iter()
                 .zip(places)
-                .map(|(event, (offset, id))| Indexed { offset, id: EventId(id), ..event })
+                .map(|(event, (offset, id))| Indexed {
+                    offset,
+                    id: EventId(id),
+                    recorded: Recorded(offset.into()),
+                    ..event
+                })
                 .collect()
         },
     )

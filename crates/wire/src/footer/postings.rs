@@ -1,0 +1,73 @@
+//! The rows of one key, where they lie.
+
+use std::ops::Range;
+
+use super::{Block, Footer};
+use crate::Error;
+
+/// The rows of one key, ascending, in place. Copying it copies no rows.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Postings<'a>(Source<'a>);
+
+#[derive(Debug, Clone, Copy)]
+enum Source<'a> {
+    /// The entries from `start` on of a block of rows.
+    Listed { footer: &'a Footer, bytes: &'a [u8], block: Block, start: usize, count: usize },
+    /// Every row: they are not listed.
+    All(u32),
+}
+
+impl Default for Source<'_> {
+    fn default() -> Self {
+        Self::All(0)
+    }
+}
+
+impl<'a> Postings<'a> {
+    /// The first `count` rows.
+    pub(super) fn all(count: u32) -> Self {
+        Self(Source::All(count))
+    }
+
+    /// The entries of `block` at `range`.
+    pub(super) fn listed(
+        footer: &'a Footer,
+        bytes: &'a [u8],
+        block: Block,
+        range: &Range<usize>,
+    ) -> Result<Self, Error> {
+        if range.start > range.end || range.end > footer.count(block) {
+            return Err(Error::Invalid { what: "footer rows", why: "outside of their block" });
+        }
+        Ok(Self(Source::Listed { footer, bytes, block, start: range.start, count: range.len() }))
+    }
+
+    /// How many rows there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self.0 {
+            Source::Listed { count, .. } => count,
+            Source::All(count) => count as usize,
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The row at `index`, or `None` behind the last.
+    ///
+    /// # Errors
+    /// [`Error::Checksum`] where the page that it lies on is damaged.
+    pub fn at(&self, index: usize) -> Result<Option<u32>, Error> {
+        match self.0 {
+            Source::Listed { footer, bytes, block, start, count } if index < count => {
+                footer.number(bytes, block, start + index, 0).map(Some)
+            }
+            Source::All(count) => Ok(u32::try_from(index).ok().filter(|index| *index < count)),
+            Source::Listed { .. } => Ok(None),
+        }
+    }
+}

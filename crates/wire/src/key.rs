@@ -1,0 +1,181 @@
+//! What events are found by, and the short hash of it that indexes are sorted by.
+//!
+//! Invariant: equal keys of one store have equal hashes, in every segment and every run. The hash only says
+//! where to look: what is found there is compared in full. It is keyed by the store's id, so that who brings
+//! ids or names cannot choose ones that meet without knowing it.
+//!
+//! Source: SipHash, Aumasson and Bernstein, 2012. Layout: docs/format.md, "Key hash".
+
+use siphasher::sip::SipHasher13;
+use std::hash::Hasher;
+
+use crate::{EventId, Kind, StoreId};
+
+/// What an event can be found by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Key<'a> {
+    /// Its id.
+    Id(EventId),
+    /// Its coordinate, on whichever lane.
+    Coordinate {
+        /// The scope.
+        scope: &'a str,
+        /// The entity.
+        entity: &'a str,
+    },
+    /// Its kind.
+    Kind(Kind),
+    /// Its scope.
+    Scope(&'a str),
+    /// A tag of it.
+    Tag(&'a str),
+    /// Its correlation, where that is not its own id.
+    Correlation(EventId),
+    /// Its causation.
+    Causation(EventId),
+}
+
+impl Key<'_> {
+    /// The hash of this key in `store`.
+    #[must_use]
+    pub fn hash(&self, store: StoreId) -> u32 {
+        let mut hasher = SipHasher13::new_with_key(&store.0);
+        match self {
+            Self::Id(id) => put(&mut hasher, 1, &id.0),
+            Self::Coordinate { scope, entity } => {
+                put(&mut hasher, 2, scope.as_bytes());
+                // No text contains a zero byte, so two coordinates never give the same bytes.
+                put(&mut hasher, 0, entity.as_bytes());
+            }
+            Self::Kind(kind) => put(&mut hasher, 3, &kind.number().to_le_bytes()),
+            Self::Scope(scope) => put(&mut hasher, 4, scope.as_bytes()),
+            Self::Tag(tag) => put(&mut hasher, 5, tag.as_bytes()),
+            Self::Correlation(id) => put(&mut hasher, 6, &id.0),
+            Self::Causation(id) => put(&mut hasher, 7, &id.0),
+        }
+        u32::try_from(hasher.finish() >> 32).expect("half of a hash")
+    }
+}
+
+fn put(hasher: &mut SipHasher13, table: u8, bytes: &[u8]) {
+    hasher.write(&[table]);
+    hasher.write(bytes);
+}
+
+/// The first of `count` sorted hashes that is `wanted` or larger. Hashes lie evenly, so that where one should
+/// be is nearly where it is; from there the search goes on in growing steps, and ends in halves whatever lies
+/// there.
+///
+/// # Errors
+/// What `at` returns.
+pub(crate) fn lower_bound<E>(
+    count: usize,
+    wanted: u32,
+    at: impl Fn(usize) -> Result<u32, E>,
+) -> Result<usize, E> {
+    let (mut low, mut high) = (0, count);
+    let mut guess = scaled(wanted, count);
+    let mut step = 2 + count.isqrt() / 4;
+    while low < high && guess < high && at(guess)? < wanted {
+        low = guess + 1;
+        guess = guess.saturating_add(step);
+        step *= 2;
+    }
+    high = high.min(guess);
+    step = 2 + count.isqrt() / 4;
+    while low < high {
+        let before = high.saturating_sub(step).max(low);
+        if at(before)? < wanted {
+            low = before + 1;
+            break;
+        }
+        high = before;
+        step *= 2;
+    }
+    halved(low, high, wanted, at)
+}
+
+fn halved<E>(
+    mut low: usize,
+    mut high: usize,
+    wanted: u32,
+    at: impl Fn(usize) -> Result<u32, E>,
+) -> Result<usize, E> {
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if at(middle)? < wanted {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    Ok(low)
+}
+
+/// Where among `count` evenly spread hashes this one should be.
+fn scaled(hash: u32, count: usize) -> usize {
+    usize::try_from((u64::from(hash) * count as u64) >> 32).expect("under count")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::Cell, convert::Infallible};
+
+    use super::*;
+
+    const STORE: StoreId = StoreId([7; 16]);
+
+    #[test]
+    fn the_same_bytes_in_another_table_or_store_have_another_hash() {
+        let id = EventId([0x61; 16]);
+        let text = "aaaaaaaaaaaaaaaa";
+        let keys = [
+            Key::Id(id),
+            Key::Correlation(id),
+            Key::Causation(id),
+            Key::Scope(text),
+            Key::Tag(text),
+            Key::Coordinate { scope: "a", entity: "bc" },
+            Key::Coordinate { scope: "ab", entity: "c" },
+            Key::Kind(Kind::new(0x1001).unwrap()),
+        ];
+        let mut hashes: Vec<u32> = keys.iter().map(|key| key.hash(STORE)).collect();
+        hashes.extend(keys.iter().map(|key| key.hash(StoreId([8; 16]))));
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert_eq!(hashes.len(), 16);
+    }
+
+    fn bound(sorted: &[u32], wanted: u32) -> (usize, usize) {
+        let looks = Cell::new(0);
+        let found = lower_bound(sorted.len(), wanted, |place| {
+            looks.set(looks.get() + 1);
+            Ok::<_, Infallible>(sorted[place])
+        });
+        (found.unwrap(), looks.get())
+    }
+
+    #[test]
+    fn a_lower_bound_is_found_in_any_sorted_list() {
+        let even: Vec<u32> = (0..1_000_u32).map(|place| place * 4_294_967).collect();
+        let lists = [vec![], vec![5], vec![0; 70], vec![u32::MAX; 9], (0..99).collect(), even];
+        for list in lists {
+            let wanted = list.iter().flat_map(|hash| [hash.saturating_sub(1), *hash, hash.saturating_add(1)]);
+            for wanted in wanted.chain([0, 1, u32::MAX]) {
+                let expected = list.partition_point(|hash| *hash < wanted);
+                assert_eq!(bound(&list, wanted).0, expected, "{wanted} in {list:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn hashes_that_lie_evenly_are_found_in_a_few_looks() {
+        let mut hashes: Vec<u32> =
+            (0..200_000_u32).map(|number| Key::Tag(&number.to_string()).hash(STORE)).collect();
+        hashes.sort_unstable();
+        let looks: usize = hashes.iter().step_by(97).map(|hash| bound(&hashes, *hash).1).sum();
+        let mean = looks as f64 / hashes.iter().step_by(97).count() as f64;
+        assert!(mean < 14.0, "{mean} looks");
+    }
+}
