@@ -63,19 +63,20 @@ fn put(hasher: &mut SipHasher13, table: u8, bytes: &[u8]) {
     hasher.write(bytes);
 }
 
-/// The first of `count` sorted hashes that is `wanted` or larger. Hashes lie evenly, so that where one should
-/// be is nearly where it is; from there the search goes on in growing steps, and ends in halves whatever lies
-/// there.
+/// The first of `count` sorted numbers that is `wanted` or larger. Numbers of `bits` bits that begin with a hash
+/// lie evenly, so that where one should be is nearly where it is; from there the search goes on in growing
+/// steps, and ends in halves whatever lies there.
 ///
 /// # Errors
 /// What `at` returns.
 pub(crate) fn lower_bound<E>(
     count: usize,
-    wanted: u32,
-    at: impl Fn(usize) -> Result<u32, E>,
+    wanted: u64,
+    bits: u32,
+    mut at: impl FnMut(usize) -> Result<u64, E>,
 ) -> Result<usize, E> {
     let (mut low, mut high) = (0, count);
-    let mut guess = scaled(wanted, count);
+    let mut guess = scaled(wanted, bits, count);
     let mut step = 2 + count.isqrt() / 4;
     while low < high && guess < high && at(guess)? < wanted {
         low = guess + 1;
@@ -93,14 +94,14 @@ pub(crate) fn lower_bound<E>(
         high = before;
         step *= 2;
     }
-    halved(low, high, wanted, at)
+    halved(low, high, wanted, &mut at)
 }
 
 fn halved<E>(
     mut low: usize,
     mut high: usize,
-    wanted: u32,
-    at: impl Fn(usize) -> Result<u32, E>,
+    wanted: u64,
+    at: &mut impl FnMut(usize) -> Result<u64, E>,
 ) -> Result<usize, E> {
     while low < high {
         let middle = low + (high - low) / 2;
@@ -113,9 +114,9 @@ fn halved<E>(
     Ok(low)
 }
 
-/// Where among `count` evenly spread hashes this one should be.
-fn scaled(hash: u32, count: usize) -> usize {
-    usize::try_from((u64::from(hash) * count as u64) >> 32).expect("under count")
+/// Where among `count` evenly spread numbers of `bits` bits this one should be.
+fn scaled(number: u64, bits: u32, count: usize) -> usize {
+    usize::try_from((u128::from(number) * count as u128) >> bits).unwrap_or(count)
 }
 
 #[cfg(test)]
@@ -149,9 +150,9 @@ mod tests {
 
     fn bound(sorted: &[u32], wanted: u32) -> (usize, usize) {
         let looks = Cell::new(0);
-        let found = lower_bound(sorted.len(), wanted, |place| {
+        let found = lower_bound(sorted.len(), wanted.into(), 32, |place| {
             looks.set(looks.get() + 1);
-            Ok::<_, Infallible>(sorted[place])
+            Ok::<_, Infallible>(sorted[place].into())
         });
         (found.unwrap(), looks.get())
     }

@@ -1,7 +1,7 @@
 //! Annals' bytes: how every structure on disk is laid out, encoded, decoded and checked.
 //!
 //! **Owns** the frame codec, event headers, control records, segment headers, manifest, frontier, footer,
-//! checkpoint and published states, the identifiers and strings in them, their checksums and hashes, and their versions. It is the
+//! index run, checkpoint and published states, the identifiers and strings in them, their checksums and hashes, and their versions. It is the
 //! only crate that knows a byte position inside a structure.
 //!
 //! **Does not** open a file, read a clock, start a thread or trust a length: everything here is a pure
@@ -28,6 +28,7 @@ mod key;
 mod kind;
 mod manifest;
 mod pages;
+mod run;
 mod segment_header;
 mod state;
 
@@ -55,6 +56,10 @@ pub use ids::{
 pub use key::Key;
 pub use kind::{Kind, KindError};
 pub use manifest::{CleanEnd, MANIFEST_LEN, MANIFEST_SLOT_LEN, Manifest, REPLACED_COUNT_MAX, Replaced};
+pub use run::{
+    RUN_ENTRIES_PER_PAGE, RUN_PAGE_LEN, RUN_SEGMENT_COUNT_MAX, RunEntry, RunHeader, RunPage, RunSeed,
+    RunSegment, find_run_entry,
+};
 pub use segment_header::{PreviousEnd, SEGMENT_HEADER_LEN, SEGMENT_LEN_MAX, SegmentHeader};
 pub use state::{LogPosition, PUBLICATION_LEN, Publication, STATE_HEADER_LEN, StateHeader};
 

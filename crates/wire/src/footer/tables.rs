@@ -127,7 +127,7 @@ impl Footer {
         let wanted = Key::Id(id).hash(self.trailer.store);
         let hash = |place| self.number(bytes, Block::Ids, place, 0);
         let count = self.count(Block::Ids);
-        let start = key::lower_bound(count, wanted, hash)?;
+        let start = key::lower_bound(count, wanted.into(), 32, |place| hash(place).map(u64::from))?;
         let mut end = start;
         while end < count && hash(end)? == wanted {
             end += 1;

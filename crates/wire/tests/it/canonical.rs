@@ -220,6 +220,25 @@ fn a_footer_with_bytes_of_no_block_is_refused() {
 }
 
 #[test]
+fn an_index_run_that_nothing_writes_is_refused() {
+    assert_invalid(
+        "index-run",
+        &[
+            ("version 0", &[(0x08, &[0])]),
+            ("a header of no length", &[(0x0c, &[0, 0])]),
+            ("a header of another length", &[(0x0c, &[0, 0x20])]),
+            ("segment 0", &[(0x20, &[0])]),
+            ("no segments", &[(0x28, &[0])]),
+            ("more segments than there is room for", &[(0x29, &[2])]),
+            ("reserved bytes", &[(0x2c, &[1])]),
+            ("more entries than there are", &[(0x31, &[4])]),
+            ("fewer entries than there are", &[(0x30, &[8])]),
+            ("padding", &[(0x40, &[1])]),
+        ],
+    );
+}
+
+#[test]
 fn a_checkpoint_that_nothing_writes_is_refused() {
     assert_invalid(
         "checkpoint",
@@ -263,7 +282,7 @@ fn a_newer_version_is_refused_as_such() {
 
 #[test]
 fn something_else_is_told_by_how_it_begins() {
-    for name in ["segment-header", "manifest-slot", "frontier", "checkpoint", "state"] {
+    for name in ["segment-header", "manifest-slot", "frontier", "index-run", "checkpoint", "state"] {
         let example = example(name);
         let mut bytes = example.bytes.clone();
         bytes[7] ^= 1;

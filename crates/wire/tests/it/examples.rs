@@ -4,16 +4,18 @@ use std::{collections::BTreeSet, fmt};
 
 use annals_wire::{
     Batch, CHECKPOINT_PREFIX_LEN, Chain, CheckpointHead, CheckpointPrefix, CleanEnd, Control, CoveredSegment,
-    Depth, Digest, Error, FooterTrailer, Fork, Frame, FrameHeader, FrameType, Frontier, Generation, Kind,
-    Lane, LogPosition, Manifest, NewFrame, Occurred, PreviousEnd, Publication, Recorded, Replaced, Revision,
-    SEGMENT_HEADER_LEN, Salt, SegmentHeader, SegmentId, Sequence, StateHeader, StoreId, Watermark,
-    blake3_digest,
+    Depth, Digest, Error, FooterTrailer, Fork, Frame, FrameHeader, FrameType, Frontier, Generation, Key,
+    Kind, Lane, LogPosition, Manifest, NewFrame, Occurred, PreviousEnd, Publication, Recorded, Replaced,
+    Revision, RunEntry, RunHeader, RunSegment, SEGMENT_HEADER_LEN, Salt, SegmentHeader, SegmentId, Sequence,
+    StateHeader, StoreId, Watermark, blake3_digest,
 };
 
 use crate::{
     new_control::{NewControl, kind_name},
     new_event::{NewEvent, NewPayload, Place},
+    new_run::encode_run,
     new_tables::{Indexed, NewTables},
+    reading::read_run,
     structure::Structure,
 };
 
@@ -192,6 +194,7 @@ pub(crate) fn examples() -> Vec<Example> {
         manifest_slot(&store),
         frontier(),
         footer(&store),
+        run(&store),
         checkpoint(&store),
         mark(&store, Place { offset: 512, ..named }),
         state(&store),
@@ -335,6 +338,33 @@ fn footer(store: &Store) -> Example {
     let bytes = tables.encode(&trailer);
     let decode = move |bytes: &[u8]| tables.assert_in(bytes, &trailer);
     Example::new(Structure::Footer, "footer", (), bytes, decode)
+}
+
+/// A run over the first segment, which has two events in one coordinate.
+fn run(store: &Store) -> Example {
+    let end = store.first_segment_end();
+    let (placed, branched) = (&store.placed, &store.branched);
+    let keys = [
+        Key::Id(placed.id),
+        Key::Id(branched.id),
+        Key::Coordinate { scope: "shop/eu", entity: "order:42" },
+        Key::Kind(order_placed()),
+        Key::Scope("shop/eu"),
+        Key::Tag("draft"),
+        Key::Tag("vip"),
+        Key::Correlation(placed.id),
+        Key::Causation(placed.id),
+    ];
+    let mut entries = keys.map(|key| RunEntry { hash: key.hash(store.store), place: 0 });
+    entries.sort();
+    let header = RunHeader {
+        store: store.store,
+        first: end.id,
+        segments: vec![RunSegment { generation: end.generation, chain: end.chain }],
+        entry_count: entries.len() as u64,
+    };
+    let bytes = encode_run(&header, &entries);
+    Example::new(Structure::Run, "index-run", (header, entries.to_vec()), bytes, read_run)
 }
 
 /// The first segment up to the end of its frames.

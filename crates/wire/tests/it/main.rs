@@ -15,6 +15,7 @@ mod golden;
 mod hostile;
 mod new_control;
 mod new_event;
+mod new_run;
 mod new_tables;
 mod reading;
 mod resealed;

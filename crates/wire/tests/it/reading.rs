@@ -3,7 +3,8 @@
 
 use annals_wire::{
     Block, CheckpointHead, CheckpointPrefix, Control, Digest, Error, Event, EventId, Footer, Frame,
-    FrameType, Kind, Lane, Publication, Recorded, StreamKey,
+    FrameType, Kind, Lane, Publication, RUN_ENTRIES_PER_PAGE, RUN_PAGE_LEN, Recorded, RunEntry, RunHeader,
+    RunPage, StreamKey, find_run_entry,
 };
 
 /// Reads what the frame holds: a control record, a mark, or an event.
@@ -67,6 +68,31 @@ fn read_scope(footer: &Footer, bytes: &[u8], place: usize) -> Result<(), Error> 
     let key = StreamKey { scope: scope.text, entity: "mm", lane: Lane(1) };
     assert!((0..scope.rows.len()).all(|index| scope.rows.at(index) != Ok(None)));
     footer.find_stream(bytes, key).map(drop)
+}
+
+/// Reads an index run: its header and all of its entries.
+pub(crate) fn read_run(bytes: &[u8]) -> Result<(RunHeader, Vec<RunEntry>), Error> {
+    let (header, seed) = RunHeader::decode(bytes)?;
+    let invalid = |why| Error::Invalid { what: "index run", why };
+    if header.file_len() != Some(bytes.len() as u64) {
+        return Err(invalid("another length"));
+    }
+    let count = usize::try_from(header.entry_count).expect("no more than bytes");
+    let mut entries = Vec::with_capacity(count);
+    let pages = &bytes[RunHeader::len(header.segments.len())..];
+    for (number, bytes) in (0..).zip(pages.chunks(RUN_PAGE_LEN)) {
+        let page = RunPage::decode(bytes, seed, number)?;
+        let on_page = RUN_ENTRIES_PER_PAGE.min(count - entries.len());
+        entries.extend((0..on_page).map(|index| page.entry(index)));
+        if (on_page..RUN_ENTRIES_PER_PAGE).any(|index| page.entry(index) != RunEntry { hash: 0, place: 0 }) {
+            return Err(invalid("more entries"));
+        }
+    }
+    for wanted in [0, 1 << 31, u32::MAX].map(|hash| RunEntry { hash, place: 0 }) {
+        let at = |place: usize| Ok::<_, Error>(entries[place]);
+        assert!(find_run_entry(count, wanted, &mut { at })? <= count);
+    }
+    Ok((header, entries))
 }
 
 /// Reads a checkpoint and its tables.

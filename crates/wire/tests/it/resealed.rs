@@ -83,6 +83,18 @@ fn reseal_pages(bytes: &mut [u8], trailer: usize) -> Option<usize> {
     Some(sums)
 }
 
+/// Sets the checksums of an index run: header, pages.
+pub(crate) fn reseal_run(bytes: &mut [u8]) {
+    let header_len = number(bytes, 12, 4).unwrap_or_default();
+    let Some((header, pages)) = bytes.split_at_mut_checked(header_len) else { return };
+    reseal_end(header);
+    let seed = number(header, header_len.saturating_sub(4), 4).unwrap_or_default();
+    for (place, page) in pages.chunks_exact_mut(4096).enumerate() {
+        let crc = crc32(u32::try_from(seed ^ place).unwrap(), &page[..4092]);
+        put(page, 4092, crc);
+    }
+}
+
 /// Sets the checksums of a checkpoint: head, prefix, and those of its tables.
 pub(crate) fn reseal_checkpoint(bytes: &mut [u8]) {
     let head_len = number(bytes, 12, 4).unwrap_or_default();

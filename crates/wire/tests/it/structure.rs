@@ -7,8 +7,9 @@ use annals_wire::{
 use crate::{
     encoded_again::{assert_checkpoint, assert_frame},
     new_event::Place,
-    reading::{read_checkpoint, read_footer, read_frame},
-    resealed::{reseal_checkpoint, reseal_end, reseal_footer, reseal_frame},
+    new_run::encode_run,
+    reading::{read_checkpoint, read_footer, read_frame, read_run},
+    resealed::{reseal_checkpoint, reseal_end, reseal_footer, reseal_frame, reseal_run},
 };
 
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +19,7 @@ pub(crate) enum Structure {
     ManifestSlot,
     Frontier,
     Footer,
+    Run,
     Checkpoint,
     State,
 }
@@ -30,6 +32,7 @@ impl Structure {
             Self::ManifestSlot => Manifest::decode(bytes).map(drop),
             Self::Frontier => Frontier::decode(bytes).map(drop),
             Self::Footer => read_footer(bytes),
+            Self::Run => read_run(bytes).map(drop),
             Self::Checkpoint => read_checkpoint(bytes),
             Self::State => StateHeader::decode_file(bytes).map(drop),
             Self::Frame(place) => read_frame(&Frame::decode(bytes, place.seed(), place.offset)?),
@@ -45,6 +48,7 @@ impl Structure {
                 reseal_end(&mut bytes[..header_len]);
             }
             Self::Footer => reseal_footer(bytes),
+            Self::Run => reseal_run(bytes),
             Self::Checkpoint => reseal_checkpoint(bytes),
             Self::Frame(place) => {
                 let offset = u32::try_from(place.offset).unwrap();
@@ -64,6 +68,7 @@ impl Structure {
                 StateHeader::decode_file(bytes).map(|(header, state)| [&header.encode()[..], state].concat())
             }
             Self::Footer => return,
+            Self::Run => read_run(bytes).map(|(header, entries)| encode_run(&header, &entries)),
             Self::Checkpoint => {
                 return if let Ok(head) = CheckpointHead::decode(bytes) {
                     assert_checkpoint(&head, bytes)
