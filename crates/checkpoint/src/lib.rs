@@ -7,7 +7,7 @@
 //!
 //! For an Annals store: **owns** the checkpoint's file, what can be opened from ([`Sources`]), the [`Plan`]
 //! (pure: what is there goes in, what to use comes out), its execution, and the [`OpenReport`] that says what
-//! was used, rejected and mended.
+//! was used, rejected and mended. And the runs: which there should be ([`Runs`], pure), their files.
 //!
 //! **Does not** append, hand out events or know of subscribers. What a store loads is derived from its log: with
 //! every source switched off it comes to the same from the frames alone, only later.
@@ -23,6 +23,9 @@ mod report;
 mod file;
 mod fold;
 
+mod merge;
+mod run;
+
 mod load;
 mod plan;
 mod sources;
@@ -35,8 +38,10 @@ pub use error::Error;
 pub use file::{find_checkpoint, write_checkpoint};
 pub use fold::{FRAME_TYPES, Fold, index_frame, index_segment};
 pub use load::{Loaded, Part, PartIndex};
+pub use merge::{Merge, RunRange, Runs};
 pub use plan::{Plan, SegmentSource, TailSource};
 pub use publish::{Published, publish};
 pub use recover::{Applied, Recovered, RecoveryReport, recover};
 pub use report::{EventCounts, OpenReport, Phase, Rejected};
+pub use run::{LazyRun, RunWriter, open_run, remove_run};
 pub use sources::{FoundCheckpoint, SourceOptions, Sources};

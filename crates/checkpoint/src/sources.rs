@@ -18,13 +18,15 @@ pub struct SourceOptions {
     pub footers: bool,
     /// The checkpoint.
     pub checkpoint: bool,
+    /// Index runs.
+    pub runs: bool,
     /// Whether files are mapped, rather than read.
     pub maps: bool,
 }
 
 impl Default for SourceOptions {
     fn default() -> Self {
-        Self { footers: true, checkpoint: true, maps: true }
+        Self { footers: true, checkpoint: true, runs: true, maps: true }
     }
 }
 

@@ -8,8 +8,8 @@ mod encode;
 use std::{collections::BTreeMap, ops::Range};
 
 use annals_wire::{
-    Depth, Digest, Event, EventId, FRAME_ALIGN, Kind, ROW_COUNT_MAX, ROWS_PER_TIME, Recorded, Revision, Row,
-    Sequence, StreamKey,
+    Depth, Digest, Event, EventId, FRAME_ALIGN, Key, Kind, ROW_COUNT_MAX, ROWS_PER_TIME, Recorded, Revision,
+    Row, Sequence, StoreId, StreamKey,
 };
 use hashbrown::HashMap;
 
@@ -218,6 +218,18 @@ impl Index for ActiveIndex {
 
     fn control_offsets(&self) -> Result<Vec<u32>, Error> {
         Ok(self.controls.clone())
+    }
+
+    fn key_hashes(&self, store: StoreId) -> Result<Vec<u32>, Error> {
+        let mut hashes: Vec<u32> = self.ids.sorted_hashes(store).into_iter().map(|(hash, _)| hash).collect();
+        let keys = self.catalogue.keys().chain(self.tags.texts().map(Key::Tag));
+        let keys = keys.chain(self.kinds.keys().copied().map(Key::Kind));
+        let keys = keys.chain(self.correlations.keys().copied().map(Key::Correlation));
+        let keys = keys.chain(self.causations.keys().copied().map(Key::Causation));
+        hashes.extend(keys.map(|key| key.hash(store)));
+        hashes.sort_unstable();
+        hashes.dedup();
+        Ok(hashes)
     }
 
     fn kinds(&self) -> Result<Vec<Kind>, Error> {

@@ -5,7 +5,7 @@
 
 use std::hash::BuildHasher;
 
-use annals_wire::{Depth, Digest, Lane, Revision, StreamKey};
+use annals_wire::{Depth, Digest, Key, Lane, Revision, StreamKey};
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use crate::{
@@ -119,6 +119,15 @@ impl Catalogue {
             head: Some(stream.head),
             rows: Rows::from(stream.rows.as_slice()),
         })
+    }
+
+    /// The coordinates of all streams, and the scopes.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = Key<'_>> {
+        let coordinates = self.streams.iter().map(|stream| {
+            let StreamKey { scope, entity, .. } = self.key(stream);
+            Key::Coordinate { scope, entity }
+        });
+        coordinates.chain(self.scopes.texts().map(Key::Scope))
     }
 
     /// The rows of each scope.

@@ -17,6 +17,14 @@ impl Error {
         Self::Damaged { source }
     }
 
+    /// What is wrong with the bytes.
+    #[must_use]
+    pub fn into_source(self) -> annals_wire::Error {
+        match self {
+            Self::Damaged { source } => source,
+        }
+    }
+
     /// Tables that passed their checksums and contradict each other.
     pub(crate) fn invalid(what: &'static str, why: &'static str) -> Self {
         Self::damaged(annals_wire::Error::Invalid { what, why })

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use annals_wire::{Depth, Digest, EventId, Kind, Recorded, Revision, Row, Sequence, StreamKey};
+use annals_wire::{Depth, Digest, EventId, Kind, Recorded, Revision, Row, Sequence, StoreId, StreamKey};
 
 use crate::{Error, Rows};
 
@@ -71,6 +71,13 @@ pub trait Index {
     /// # Errors
     /// [`Error::Damaged`].
     fn control_offsets(&self) -> Result<Vec<u32>, Error>;
+
+    /// The hashes that all keys of all events here have in `store`, sorted, each once: what a run has of this
+    /// index.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`].
+    fn key_hashes(&self, store: StoreId) -> Result<Vec<u32>, Error>;
 
     /// The kinds that events here have, sorted.
     ///

@@ -112,6 +112,11 @@ impl RowsByText {
         rows.map_or(&[], Vec::as_slice)
     }
 
+    /// All strings.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        (0..).zip(&self.rows).map(|(place, _)| self.text(Symbol(place)))
+    }
+
     /// All strings with their rows, sorted.
     pub(crate) fn sorted(&self) -> Vec<(&str, &[u32])> {
         let texts = (0..).map(|place| self.text(Symbol(place)));

@@ -2,7 +2,8 @@
 //!
 //! **Owns** the index of a stretch (a segment, a segment's prefix, or its rest) in two forms behind one
 //! interface, [`Index`]: [`ActiveIndex`] grows with every append, [`SealedIndex`] uses a footer where it
-//! lies. And the [`Query`], which is evaluated once over either, lazily, driven by its rarest term.
+//! lies. The [`Query`], which is evaluated once over either, lazily, driven by its rarest term. And the
+//! [`RunIndex`], which says in which of many stretches it is worth to look.
 //!
 //! **Does not** find, open or write a file, start a thread, read a clock, or merge stretches: a store holds
 //! one index for each and asks them in order. A number that the interner gave out never leaves the process.
@@ -23,6 +24,8 @@ mod sealed;
 
 mod query;
 
+mod run;
+
 mod error;
 
 pub use active::{ActiveIndex, Entry};
@@ -30,4 +33,5 @@ pub use error::Error;
 pub use index::{IdRows, Index, StreamView, Term};
 pub use query::{Direction, Query, QueryItem};
 pub use rows::Rows;
+pub use run::{RunIndex, RunInput, RunMerge, RunSource};
 pub use sealed::SealedIndex;

@@ -7,7 +7,7 @@ mod walk;
 
 use std::ops::RangeInclusive;
 
-use annals_wire::{Event, EventId, Kind, Lane, Sequence, StreamKey};
+use annals_wire::{Event, EventId, Key, Kind, Lane, Sequence, StoreId, StreamKey};
 
 /// Items joined by "or".
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -74,6 +74,16 @@ impl Query {
     /// by its id.
     pub fn correlations(&self) -> impl Iterator<Item = EventId> + '_ {
         self.items.iter().filter_map(|item| item.correlation)
+    }
+
+    /// Hashes of keys that an event of each item has, of which one in `store` has all of at least one list: where no
+    /// list has all of its keys, there is no such event. An empty list stands for everything.
+    #[must_use]
+    pub fn key_sets(&self, store: StoreId) -> Vec<Vec<u32>> {
+        if self.items.is_empty() {
+            return vec![Vec::new()];
+        }
+        self.items.iter().flat_map(|item| item.key_sets(store)).collect()
     }
 
     /// Whether any of `sequences` may be one of them: whether it is worth asking their index.
@@ -180,6 +190,24 @@ impl QueryItem {
             && self.tags.iter().all(|tag| event.tags.iter().any(|found| found == tag))
             && self.correlation.is_none_or(|id| event.correlation_or_id() == id)
             && self.causation.is_none_or(|id| event.causation == Some(id))
+    }
+
+    fn key_sets(&self, store: StoreId) -> Vec<Vec<u32>> {
+        let mut keys: Vec<u32> = self.tags.iter().map(|tag| Key::Tag(tag).hash(store)).collect();
+        keys.extend(self.causation.map(|id| Key::Causation(id).hash(store)));
+        if let Some(scope) = &self.scope {
+            let key = match &self.entity {
+                Some(entity) => Key::Coordinate { scope, entity },
+                None => Key::Scope(scope),
+            };
+            keys.push(key.hash(store));
+        }
+        if let ([kind], []) = (self.kinds.as_slice(), self.categories.as_slice()) {
+            keys.push(Key::Kind(*kind).hash(store));
+        }
+        let Some(id) = self.correlation else { return vec![keys] };
+        let with = |key: Key<'_>| keys.iter().copied().chain([key.hash(store)]).collect();
+        vec![with(Key::Correlation(id)), with(Key::Id(id))]
     }
 
     fn names_kinds(&self) -> bool {

@@ -6,8 +6,8 @@
 use std::{fmt, ops::Range, sync::Arc};
 
 use annals_wire::{
-    EventId, Footer, FooterTrailer, Kind, Recorded, Revision, Row, ScopeEntry, Sequence, StreamEntry,
-    StreamKey,
+    EventId, Footer, FooterTrailer, Key, Kind, Recorded, Revision, Row, ScopeEntry, Sequence, StoreId,
+    StreamEntry, StreamKey,
 };
 
 use crate::{Error, IdRows, Index, Rows, StreamView, Term, index::last_revision};
@@ -57,6 +57,27 @@ impl SealedIndex {
 
     fn bytes(&self) -> &[u8] {
         (*self.bytes).as_ref()
+    }
+
+    fn key_hashes_of(&self, store: StoreId) -> Result<Vec<u32>, annals_wire::Error> {
+        let (footer, bytes) = (&self.footer, self.bytes());
+        let mut hashes: Vec<u32> = footer.id_hashes(bytes)?.collect();
+        let mut add = |key: Key<'_>| hashes.push(key.hash(store));
+        for place in 0..footer.scope_count() {
+            let scope = footer.scope(bytes, place)?;
+            add(Key::Scope(scope.text));
+            for stream in scope.streams {
+                let entity = footer.entity(bytes, stream as usize)?;
+                add(Key::Coordinate { scope: scope.text, entity });
+            }
+        }
+        footer.kinds(bytes)?.into_iter().for_each(|kind| add(Key::Kind(kind)));
+        footer.tags(bytes).try_for_each(|tag| Ok(add(Key::Tag(tag?))))?;
+        footer.correlations(bytes).try_for_each(|id| Ok(add(Key::Correlation(id?))))?;
+        footer.causations(bytes).try_for_each(|id| Ok::<_, annals_wire::Error>(add(Key::Causation(id?))))?;
+        hashes.sort_unstable();
+        hashes.dedup();
+        Ok(hashes)
     }
 
     fn find_scope(&self, scope: &str) -> Result<Option<ScopeEntry<'_>>, Error> {
@@ -150,6 +171,10 @@ impl Index for SealedIndex {
         let controls = self.footer.controls(self.bytes()).map_err(Error::damaged)?;
         let offsets = (0..controls.len()).map(|index| controls.at(index).map(Option::unwrap_or_default));
         offsets.collect::<Result<_, _>>().map_err(Error::damaged)
+    }
+
+    fn key_hashes(&self, store: StoreId) -> Result<Vec<u32>, Error> {
+        self.key_hashes_of(store).map_err(Error::damaged)
     }
 
     fn kinds(&self) -> Result<Vec<Kind>, Error> {

@@ -19,6 +19,7 @@ pub const CHECKPOINT: &str = "CHECKPOINT";
 pub const TEMPORARY_SUFFIX: &str = ".tmp";
 
 const SEGMENT_SUFFIX: &str = ".seg";
+const RUN_SUFFIX: &str = ".run";
 
 /// What a name says that its file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +45,12 @@ pub fn segment_name(id: SegmentId, generation: Generation) -> String {
         Generation(0) => format!("{:06}{SEGMENT_SUFFIX}", id.0),
         Generation(generation) => format!("{:06}-{generation}{SEGMENT_SUFFIX}", id.0),
     }
+}
+
+/// The name of the run over the segments from `first` to `last`.
+#[must_use]
+pub fn run_name(first: SegmentId, last: SegmentId) -> String {
+    format!("{:06}-{:06}{RUN_SUFFIX}", first.0, last.0)
 }
 
 /// The name of the file for the bytes cut off a torn segment at `offset`.

@@ -22,7 +22,7 @@ use crate::{
     store::{Shared, lock},
     sync::{Arc, MutexGuard, PoisonError},
     turn::{Turn, Writer},
-    view::{Found, Head, View, first},
+    view::{Found, Head, View},
 };
 
 /// Above this many bytes waiting to be written, who queues an event writes them.
@@ -118,9 +118,8 @@ impl Shared {
             for event in batch {
                 let key = event.coordinate.stream(Lane(0));
                 let is_warm = view.last().head(key)?.is_some();
-                cold.heads.push(if is_warm { None } else { first(view.older(), |part| part.head(key))? });
-                let find = |part: &Part| part.find_id(event.id);
-                cold.ids.push(if event.is_given { first(view.older(), find)? } else { None });
+                cold.heads.push(if is_warm { None } else { view.older_head(key)? });
+                cold.ids.push(if event.is_given { view.find_older_id(event.id)? } else { None });
             }
             Ok(cold)
         })

@@ -43,6 +43,16 @@ impl Worker {
         self.woken.notify_one();
     }
 
+    /// Waits for at most `time`; false where the store is being closed.
+    pub(crate) fn pause(&self, time: Duration) -> bool {
+        let needs = lock(&self.needs);
+        if needs.stop || time.is_zero() {
+            return !needs.stop;
+        }
+        let (needs, _) = self.woken.wait_timeout(needs, time).unwrap_or_else(PoisonError::into_inner);
+        !needs.stop
+    }
+
     pub(crate) fn stop(&self) {
         lock(&self.needs).stop = true;
         self.woken.notify_one();
@@ -86,6 +96,13 @@ pub(crate) fn run(worker: &Arc<Worker>, store: &Weak<Shared>) {
 impl Shared {
     /// One round of everything that waits to be done.
     pub(crate) fn pump(&self) -> Result<(), Error> {
+        self.pump_what_is_due()?;
+        self.merge_or_tell();
+        Ok(())
+    }
+
+    /// What the appends wait for, or will soon.
+    pub(crate) fn pump_what_is_due(&self) -> Result<(), Error> {
         let writer = self.writer()?;
         if writer.worker.is_sync_due.swap(false, Ordering::AcqRel) {
             self.sync()?;

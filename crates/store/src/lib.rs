@@ -62,6 +62,7 @@ mod turn;
 
 mod background;
 mod checkpoint;
+mod runs;
 mod seal;
 
 mod read;

@@ -122,7 +122,8 @@ fn create(
     report.was_created = true;
     report.segment_count = 1;
     let index = ActiveIndex::new(Sequence(1));
-    let view = View { parts: vec![Part::active(Frames::Active(Arc::clone(log.active())), index)] };
+    let parts = vec![Part::active(Frames::Active(Arc::clone(log.active())), index)];
+    let view = View { store: log.id(), parts, runs: Vec::new() };
     Ok(start(options, directory, report, view, fold, log))
 }
 
@@ -289,7 +290,8 @@ fn writer_view(
         }
         None => active.clone(),
     };
-    let mut view = View { parts: parts.into_iter().map(|part| place_part(part, &frames)).collect() };
+    let parts = parts.into_iter().map(|part| place_part(part, &frames)).collect();
+    let mut view = View { store: log.id(), parts, runs: Vec::new() };
     if sealed.is_some() {
         view.parts.push(Part::active(active, ActiveIndex::new(log.next_sequence())));
     }
@@ -315,7 +317,8 @@ fn reader_view(
     // Not mapped, unless it is closed: a writer may cut what it prepared.
     let maps = options.sources.maps && newest.clean.is_some();
     let frames = Frames::Sealed(Arc::new(SealedSegment::new(Arc::clone(directory), place, maps)));
-    View { parts: parts.into_iter().map(|part| place_part(part, &frames)).collect() }
+    let parts = parts.into_iter().map(|part| place_part(part, &frames)).collect();
+    View { store: place.store, parts, runs: Vec::new() }
 }
 
 fn place_part(part: annals_checkpoint::Part, newest: &Frames) -> Part {
@@ -378,6 +381,7 @@ fn start(
         thread: Mutex::default(),
         sealing: Mutex::default(),
         checkpointing: Mutex::default(),
+        merging: Mutex::default(),
     };
     let shared = Arc::new(Shared {
         directory,

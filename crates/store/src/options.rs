@@ -167,6 +167,13 @@ impl Options {
         self
     }
 
+    /// Whether index runs are used and made; without them, every segment is asked. Default: yes.
+    #[must_use]
+    pub fn use_runs(mut self, use_them: bool) -> Self {
+        self.sources.runs = use_them;
+        self
+    }
+
     /// Whether sealed segments are mapped. Without maps they are read by system calls, and a file that another
     /// program cuts short is an error instead of the end of the process. Default: yes.
     #[must_use]

@@ -6,10 +6,11 @@
 use std::{collections::VecDeque, ops::Range};
 
 use annals_index::{Direction, Query};
-use annals_wire::{Coordinate, Lane, Revision, Sequence};
+use annals_wire::{Coordinate, Key, Lane, Revision, Sequence, StreamKey};
 
 use crate::{
     Error, Event,
+    part::Part,
     store::Shared,
     sync::{Arc, Ordering},
     view::{Found, Trouble, View},
@@ -36,21 +37,25 @@ pub struct Events {
 /// What is read, and what of it is still to come.
 #[derive(Debug, Clone)]
 enum Source {
-    /// The events of a query within a range of sequences, of which the start is included and the end is not.
-    Query(Query, Range<u64>),
-    /// The events of a stream within a range of revisions.
-    Stream(Coordinate, Lane, Range<u64>),
+    /// The events of a query within a range of sequences, of which the start is included and the end is not; and
+    /// its keys, by which runs are asked.
+    Query(Query, Vec<Vec<u32>>, Range<u64>),
+    /// The events of a stream within a range of revisions and a range of sequences.
+    Stream(Coordinate, Lane, Range<u64>, Range<u64>),
 }
 
 impl Events {
     pub(crate) fn query(shared: Arc<Shared>, query: Query) -> Self {
         let visible = shared.visible.load(Ordering::Acquire);
-        Self::new(shared, Source::Query(query, 1..visible.saturating_add(1)), Sequence(visible))
+        let keys = query.key_sets(shared.report.store);
+        Self::new(shared, Source::Query(query, keys, 1..visible.saturating_add(1)), Sequence(visible))
     }
 
     pub(crate) fn stream(shared: Arc<Shared>, coordinate: &Coordinate, lane: Lane) -> Self {
         let visible = shared.visible.load(Ordering::Acquire);
-        Self::new(shared, Source::Stream(coordinate.clone(), lane, 1..u64::MAX), Sequence(visible))
+        let sequences = 1..visible.saturating_add(1);
+        let source = Source::Stream(coordinate.clone(), lane, 1..u64::MAX, sequences);
+        Self::new(shared, source, Sequence(visible))
     }
 
     fn new(shared: Arc<Shared>, source: Source, visible: Sequence) -> Self {
@@ -81,7 +86,7 @@ impl Events {
     /// Only events after `sequence`: those with a larger one, whichever direction they are read in. For a
     /// stream, nothing changes.
     pub fn after(mut self, sequence: Sequence) -> Self {
-        if let Source::Query(_, range) = &mut self.source {
+        if let Source::Query(_, _, range) = &mut self.source {
             range.start = range.start.max(sequence.0.saturating_add(1));
         }
         self
@@ -89,7 +94,7 @@ impl Events {
 
     /// Only events up to and including `sequence`. For a stream, nothing changes.
     pub fn until(mut self, sequence: Sequence) -> Self {
-        if let Source::Query(_, range) = &mut self.source {
+        if let Source::Query(_, _, range) = &mut self.source {
             range.end = range.end.min(sequence.0.saturating_add(1));
         }
         self
@@ -98,7 +103,7 @@ impl Events {
     /// Begins at `revision`: forwards with it and what follows, backwards with it and what came before. For a
     /// query, nothing changes. Call it after [`Events::backwards`].
     pub fn from(mut self, revision: Revision) -> Self {
-        if let Source::Stream(_, _, range) = &mut self.source {
+        if let Source::Stream(_, _, range, _) = &mut self.source {
             match self.direction {
                 Direction::Forward => range.start = range.start.max(revision.0),
                 Direction::Backward => range.end = range.end.min(revision.0.saturating_add(1)),
@@ -114,9 +119,10 @@ impl Events {
         let (found, source) = shared.ask(|view| {
             let mut source = self.source.clone();
             let found = match &mut source {
-                Source::Query(query, range) => self.query_rows(view, query, range, limit)?,
-                Source::Stream(coordinate, lane, range) => {
-                    self.stream_rows(view, coordinate, *lane, range, limit)?
+                Source::Query(query, keys, range) => self.query_rows(view, query, keys, range, limit)?,
+                Source::Stream(coordinate, lane, range, sequences) => {
+                    let key = coordinate.stream(*lane);
+                    self.stream_rows(view, key, range, sequences, limit)?
                 }
             };
             Ok((found, source))
@@ -131,15 +137,11 @@ impl Events {
         &self,
         view: &View,
         query: &Query,
+        keys: &[Vec<u32>],
         range: &mut Range<u64>,
         limit: usize,
     ) -> Result<Vec<Found>, Trouble> {
-        while !range.is_empty() && !view.parts.is_empty() {
-            let edge = match self.direction {
-                Direction::Forward => range.start,
-                Direction::Backward => range.end - 1,
-            };
-            let Some(part) = view.parts.get(view.part_of(Sequence(edge))) else { break };
+        while let Some(part) = self.next_part(view, keys, range)? {
             let first = part.first_sequence.0;
             let visible = part.visible_rows(self.visible);
             let row = |sequence: u64| {
@@ -153,17 +155,7 @@ impl Events {
                 let offset = |row: &u32| Ok(index.row(*row)?.map(|found| part.found(*row, found.offset)));
                 selected.iter().filter_map(|row| offset(row).transpose()).collect::<Result<Vec<_>, _>>()
             })?;
-            let before = range.clone();
-            let is_whole = found.len() < limit;
-            match (self.direction, found.last()) {
-                (Direction::Forward, Some(last)) if !is_whole => range.start = last.sequence.0 + 1,
-                (Direction::Backward, Some(last)) if !is_whole => range.end = last.sequence.0,
-                (Direction::Forward, _) => {
-                    range.start = range.start.max(first.saturating_add(u64::from(rows.end).max(1)));
-                }
-                (Direction::Backward, _) => range.end = range.end.min(first),
-            }
-            assert_ne!(*range, before, "every part that is asked is left behind");
+            self.leave(part, &found, found.len() < limit, visible, range);
             if !found.is_empty() {
                 return Ok(found);
             }
@@ -171,20 +163,59 @@ impl Events {
         Ok(Vec::new())
     }
 
+    /// The next part that may hold events of `range` with `keys`; `range` begins or ends with it then.
+    fn next_part<'v>(
+        &self,
+        view: &'v View,
+        keys: &[impl AsRef<[u32]>],
+        range: &mut Range<u64>,
+    ) -> Result<Option<&'v Part>, Trouble> {
+        if range.is_empty() {
+            return Ok(None);
+        }
+        let edge = match self.direction {
+            Direction::Forward => range.start,
+            Direction::Backward => range.end - 1,
+        };
+        let place = view.next_part(keys, view.part_of(Sequence(edge)), self.direction)?;
+        let Some((place, part)) = place.and_then(|place| Some((place, view.parts.get(place)?))) else {
+            return Ok(None);
+        };
+        match self.direction {
+            Direction::Forward => range.start = range.start.max(part.first_sequence.0),
+            Direction::Backward => {
+                let behind = view.parts.get(place + 1).map_or(u64::MAX, |next| next.first_sequence.0);
+                range.end = range.end.min(behind);
+            }
+        }
+        Ok(Some(part).filter(|_| !range.is_empty()))
+    }
+
+    /// Takes what was `found` in `part` out of `range`; or where that is all that it has, the whole part, of which
+    /// `visible` rows can be seen.
+    fn leave(&self, part: &Part, found: &[Found], is_whole: bool, visible: u32, range: &mut Range<u64>) {
+        let (before, first) = (range.clone(), part.first_sequence.0);
+        match (self.direction, found.last()) {
+            (Direction::Forward, Some(last)) if !is_whole => range.start = last.sequence.0 + 1,
+            (Direction::Backward, Some(last)) if !is_whole => range.end = last.sequence.0,
+            (Direction::Forward, _) => {
+                range.start = range.start.max(first.saturating_add(u64::from(visible).max(1)));
+            }
+            (Direction::Backward, _) => range.end = range.end.min(first),
+        }
+        assert_ne!(*range, before, "every part that is asked is left behind");
+    }
+
     fn stream_rows(
         &self,
         view: &View,
-        coordinate: &Coordinate,
-        lane: Lane,
+        key: StreamKey<'_>,
         range: &mut Range<u64>,
+        sequences: &mut Range<u64>,
         limit: usize,
     ) -> Result<Vec<Found>, Trouble> {
-        let key = coordinate.stream(lane);
-        let mut parts: Vec<_> = view.parts.iter().collect();
-        if self.direction == Direction::Backward {
-            parts.reverse();
-        }
-        for part in parts {
+        let keys = [[Key::Coordinate { scope: key.scope, entity: key.entity }.hash(view.store)]];
+        while let Some(part) = self.next_part(view, &keys, sequences)? {
             let visible = part.visible_rows(self.visible);
             let found = part.try_ask(|index| {
                 let Some(stream) = index.find_stream(key)? else { return Ok(Vec::new()) };
@@ -208,6 +239,7 @@ impl Events {
                 }
                 Ok(found)
             })?;
+            self.leave(part, &found, found.len() < limit, visible, sequences);
             if !found.is_empty() {
                 return Ok(found);
             }

@@ -268,6 +268,7 @@ impl Shared {
             match question(&self.view()) {
                 Ok(answer) => return Ok(answer),
                 Err(Trouble::Log(error)) => return Err(error.into()),
+                Err(Trouble::Run { range, why }) => self.drop_run(range, &why),
                 Err(Trouble::Index { segment, first_sequence, why }) => {
                     self.mend_index(segment, first_sequence, &why)?;
                 }

@@ -24,9 +24,11 @@ pub(crate) struct Writer {
     pub(crate) ids: IdSource,
     pub(crate) worker: Arc<Worker>,
     pub(crate) thread: Mutex<Option<JoinHandle<()>>>,
-    /// Held while segments are sealed, and while a checkpoint is written: one at a time of each.
+    /// Held while segments are sealed, while a checkpoint is written, and while runs are merged: one at a time of
+    /// each.
     pub(crate) sealing: Mutex<()>,
     pub(crate) checkpointing: Mutex<()>,
+    pub(crate) merging: Mutex<()>,
 }
 
 /// What only the one whose turn it is may touch.

@@ -5,15 +5,19 @@
 
 use std::ops::Range;
 
-use annals_index::{Index, Query};
-use annals_wire::{Digest, EventId, Revision, SegmentId, Sequence, StreamKey};
+use annals_checkpoint::{LazyRun, RunRange};
+use annals_index::{Direction, Index, Query, RunIndex};
+use annals_wire::{Digest, EventId, Key, Revision, SegmentId, Sequence, StoreId, StreamKey};
 
-use crate::{Event, part::Part};
+use crate::{Event, part::Part, sync::Arc};
 
-/// All parts, oldest first.
+/// All parts, oldest first, and the runs that say in which of them to look.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct View {
+    pub(crate) store: StoreId,
     pub(crate) parts: Vec<Part>,
+    /// Runs over segments with footers, oldest first; no two have a segment in common.
+    pub(crate) runs: Vec<Arc<LazyRun>>,
 }
 
 /// Why a view has no answer.
@@ -21,6 +25,8 @@ pub(crate) struct View {
 pub(crate) enum Trouble {
     /// The tables of a part are damaged: index it from its frames and ask again.
     Index { segment: SegmentId, first_sequence: Sequence, why: String },
+    /// A run is damaged or gone: ask its segments.
+    Run { range: RunRange, why: String },
     /// The log itself failed or is damaged.
     Log(annals_segment::Error),
 }
@@ -146,30 +152,127 @@ impl View {
         self.parts.last().expect("a store has at least its newest segment's part")
     }
 
-    /// All but the last part, newest first.
-    pub(crate) fn older(&self) -> impl Iterator<Item = &Part> {
-        self.parts.iter().rev().skip(1)
+    /// The event with `id`.
+    pub(crate) fn find_id(&self, id: EventId) -> Result<Option<Found>, Trouble> {
+        self.newest(Key::Id(id), self.parts.len(), |part| part.find_id(id))
     }
 
-    pub(crate) fn find_id(&self, id: EventId) -> Result<Option<Found>, Trouble> {
-        first(self.parts.iter().rev(), |part| part.find_id(id))
+    /// The event with `id` in the parts before the last.
+    pub(crate) fn find_older_id(&self, id: EventId) -> Result<Option<Found>, Trouble> {
+        self.newest(Key::Id(id), self.parts.len() - 1, |part| part.find_id(id))
+    }
+
+    /// The end of the stream `key` in the parts before the last.
+    pub(crate) fn older_head(&self, key: StreamKey<'_>) -> Result<Option<Head>, Trouble> {
+        let coordinate = Key::Coordinate { scope: key.scope, entity: key.entity };
+        self.newest(coordinate, self.parts.len() - 1, |part| part.head(key))
     }
 
     /// The part that holds, or would hold, the event with `sequence`.
     pub(crate) fn part_of(&self, sequence: Sequence) -> usize {
         self.parts.partition_point(|part| part.first_sequence <= sequence).saturating_sub(1)
     }
+
+    /// The answer of the newest of the first `count` parts that has one, of those that may hold `key`.
+    fn newest<R>(
+        &self,
+        key: Key<'_>,
+        count: usize,
+        question: impl Fn(&Part) -> Result<Option<R>, Trouble>,
+    ) -> Result<Option<R>, Trouble> {
+        let keys = [[key.hash(self.store)]];
+        let mut next = count.checked_sub(1);
+        while let Some(place) = next {
+            let Some(place) = self.next_part(&keys, place, Direction::Backward)? else { break };
+            let answer = self.parts.get(place).map_or(Ok(None), &question)?;
+            if answer.is_some() {
+                return Ok(answer);
+            }
+            next = place.checked_sub(1);
+        }
+        Ok(None)
+    }
+
+    /// The place of the first part, from that at `place` on in `direction`, which may hold an event with all keys of
+    /// one of the lists `keys`. Runs are asked where there are some; a part that no run covers may hold anything.
+    pub(crate) fn next_part(
+        &self,
+        keys: &[impl AsRef<[u32]>],
+        mut place: usize,
+        direction: Direction,
+    ) -> Result<Option<usize>, Trouble> {
+        while let Some(part) = self.parts.get(place) {
+            let segment = part.frames.segment();
+            let Some(run) = self.run_of(segment) else { return Ok(Some(place)) };
+            let behind = match next_segment(run, keys, segment, direction)? {
+                Some(found) if found == segment => return Ok(Some(place)),
+                Some(found) => return Ok(Some(self.first_of(found))),
+                None if direction == Direction::Forward => {
+                    run.range().last.next().map_or(self.parts.len(), |next| self.first_of(next))
+                }
+                None => match self.first_of(run.range().first).checked_sub(1) {
+                    Some(before) => before,
+                    None => return Ok(None),
+                },
+            };
+            place = behind;
+        }
+        Ok(None)
+    }
+
+    /// The run that covers `segment`.
+    fn run_of(&self, segment: SegmentId) -> Option<&LazyRun> {
+        let place = self.runs.partition_point(|run| run.range().last < segment);
+        self.runs.get(place).filter(|run| run.range().contains(segment)).map(|run| &**run)
+    }
+
+    /// The place of the first part of `segment`. A segment that a run covers has one.
+    fn first_of(&self, segment: SegmentId) -> usize {
+        self.parts.partition_point(|part| part.frames.segment() < segment)
+    }
 }
 
-/// The first answer that one of `parts` has.
-pub(crate) fn first<'a, R>(
-    parts: impl Iterator<Item = &'a Part>,
-    mut question: impl FnMut(&Part) -> Result<Option<R>, Trouble>,
-) -> Result<Option<R>, Trouble> {
-    for part in parts {
-        if let Some(answer) = question(part)? {
-            return Ok(Some(answer));
+/// The first segment, from `segment` on in `direction`, that according to `run` may hold an event with all keys of
+/// one of the lists `keys`.
+fn next_segment(
+    run: &LazyRun,
+    keys: &[impl AsRef<[u32]>],
+    segment: SegmentId,
+    direction: Direction,
+) -> Result<Option<SegmentId>, Trouble> {
+    let first = run.range().first.0;
+    let trouble = |why: String| Trouble::Run { range: run.range(), why };
+    let index = run.index().map_err(|why| trouble(why.to_owned()))?;
+    let start = u16::try_from(segment.0 - first).expect("a run covers no more segments");
+    let places = keys.iter().map(|keys| next_with_all(index, keys.as_ref(), start, direction));
+    let mut places = places.filter_map(Result::transpose);
+    let nearest = match direction {
+        Direction::Forward => places.try_fold(None, |least: Option<u16>, place| {
+            place.map(|place| Some(least.map_or(place, |least| least.min(place))))
+        }),
+        Direction::Backward => places.try_fold(None, |most: Option<u16>, place| {
+            place.map(|place| Some(most.map_or(place, |most| most.max(place))))
+        }),
+    };
+    let nearest = nearest.map_err(|error: annals_index::Error| trouble(error.to_string()))?;
+    Ok(nearest.map(|place| SegmentId(first + u64::from(place))))
+}
+
+/// The first place, from `place` on in `direction`, at which `run` has all of `keys`.
+fn next_with_all(
+    run: &RunIndex,
+    keys: &[u32],
+    mut place: u16,
+    direction: Direction,
+) -> Result<Option<u16>, annals_index::Error> {
+    let mut agreed = 0;
+    for key in keys.iter().cycle() {
+        if agreed == keys.len() {
+            break;
         }
+        let Some(next) = run.next(*key, place, direction)? else { return Ok(None) };
+        agreed = if next == place { agreed + 1 } else { 1 };
+        place = next;
     }
-    Ok(None)
+    Ok(Some(place))
 }

@@ -64,8 +64,10 @@ fn put(hasher: &mut SipHasher13, table: u8, bytes: &[u8]) {
 }
 
 /// The first of `count` sorted numbers that is `wanted` or larger. Numbers of `bits` bits that begin with a hash
-/// lie evenly, so that where one should be is nearly where it is; from there the search goes on in growing
-/// steps, and ends in halves whatever lies there.
+/// lie evenly, so that where one should be is nearly where it is, and nearer still counted from one that is near.
+/// From there the search goes on in growing steps, and ends in halves whatever lies there.
+///
+/// Source: interpolation search, Peterson, 1957; growing steps, Bentley and Yao, 1976.
 ///
 /// # Errors
 /// What `at` returns.
@@ -75,44 +77,50 @@ pub(crate) fn lower_bound<E>(
     bits: u32,
     mut at: impl FnMut(usize) -> Result<u64, E>,
 ) -> Result<usize, E> {
-    let (mut low, mut high) = (0, count);
-    let mut guess = scaled(wanted, bits, count);
-    let mut step = 2 + count.isqrt() / 4;
-    while low < high && guess < high && at(guess)? < wanted {
-        low = guess + 1;
-        guess = guess.saturating_add(step);
-        step *= 2;
-    }
-    high = high.min(guess);
-    step = 2 + count.isqrt() / 4;
-    while low < high {
-        let before = high.saturating_sub(step).max(low);
-        if at(before)? < wanted {
-            low = before + 1;
+    let Some(last) = count.checked_sub(1) else { return Ok(0) };
+    let mut guess = scaled(wanted, bits, count).min(last);
+    let mut found = at(guess)?;
+    for _ in 0..GUESS_COUNT {
+        let distance = scaled(wanted.abs_diff(found), bits, count);
+        let next =
+            if found < wanted { guess.saturating_add(distance) } else { guess.saturating_sub(distance) };
+        if next.min(last) == guess {
             break;
         }
-        high = before;
-        step *= 2;
+        guess = next.min(last);
+        found = at(guess)?;
     }
-    halved(low, high, wanted, &mut at)
-}
-
-fn halved<E>(
-    mut low: usize,
-    mut high: usize,
-    wanted: u64,
-    at: &mut impl FnMut(usize) -> Result<u64, E>,
-) -> Result<usize, E> {
+    let (mut low, mut high, mut step) = (0, count, STEP);
+    if found < wanted {
+        low = guess + 1;
+        while let Some(next) = low.checked_add(step).filter(|next| *next < high) {
+            if at(next)? >= wanted {
+                high = next;
+                break;
+            }
+            (low, step) = (next + 1, step * 2);
+        }
+    } else {
+        high = guess;
+        while let Some(next) = high.checked_sub(step) {
+            if at(next)? < wanted {
+                low = next + 1;
+                break;
+            }
+            (high, step) = (next, step * 2);
+        }
+    }
     while low < high {
         let middle = low + (high - low) / 2;
-        if at(middle)? < wanted {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
+        if at(middle)? < wanted { low = middle + 1 } else { high = middle }
     }
     Ok(low)
 }
+
+/// How often a place is guessed again from the last one.
+const GUESS_COUNT: usize = 2;
+/// The first step from there: what lies in the same line of the processor's cache.
+const STEP: usize = 8;
 
 /// Where among `count` evenly spread numbers of `bits` bits this one should be.
 fn scaled(number: u64, bits: u32, count: usize) -> usize {
@@ -177,6 +185,6 @@ mod tests {
         hashes.sort_unstable();
         let looks: usize = hashes.iter().step_by(97).map(|hash| bound(&hashes, *hash).1).sum();
         let mean = looks as f64 / hashes.iter().step_by(97).count() as f64;
-        assert!(mean < 14.0, "{mean} looks");
+        assert!(mean < 10.0, "{mean} looks");
     }
 }

@@ -5,7 +5,9 @@ use std::{cell::Cell, ops::Range};
 use annals_index::{
     ActiveIndex, Direction, Entry, Error, IdRows, Index, Query, QueryItem, Rows, StreamView, Term,
 };
-use annals_wire::{Depth, Digest, EventId, Kind, Lane, Recorded, Revision, Row, Sequence, StreamKey};
+use annals_wire::{
+    Depth, Digest, EventId, Kind, Lane, Recorded, Revision, Row, Sequence, StoreId, StreamKey,
+};
 
 use crate::history::{id, kind, seal, trailer};
 
@@ -65,6 +67,10 @@ impl Index for Counted<'_> {
 
     fn control_offsets(&self) -> Result<Vec<u32>, Error> {
         self.index.control_offsets()
+    }
+
+    fn key_hashes(&self, store: StoreId) -> Result<Vec<u32>, Error> {
+        self.index.key_hashes(store)
     }
 
     fn kinds(&self) -> Result<Vec<Kind>, Error> {

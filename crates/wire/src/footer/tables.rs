@@ -175,6 +175,14 @@ impl Footer {
         })
     }
 
+    /// The entity of the stream at `index`.
+    ///
+    /// # Errors
+    /// [`Error`] where a page is damaged or there is no such stream.
+    pub fn entity<'a>(&self, bytes: &'a [u8], index: usize) -> Result<&'a str, Error> {
+        self.text(bytes, [Block::Streams, Block::Entities], index)
+    }
+
     /// The stream `key`, with its place.
     ///
     /// # Errors
@@ -404,10 +412,6 @@ impl Footer {
     ) -> impl Iterator<Item = Result<EventId, Error>> + use<'a> {
         (0..self.count(keys))
             .map(move |index| Reader::new("footer id", self.entry(bytes, keys, index)?).array().map(EventId))
-    }
-
-    fn entity<'a>(&self, bytes: &'a [u8], index: usize) -> Result<&'a str, Error> {
-        self.text(bytes, [Block::Streams, Block::Entities], index)
     }
 
     /// The text of the key at `index`, whose end its entry begins with.
