@@ -55,7 +55,10 @@ enum Verb {
     Tidy,
     /// Fuzz the decoders, whole directories and a store's life: one target, or all one after another
     Fuzz(fuzz::Arguments),
-    /// Run the benchmarks: one, or all one after another
+    /// Make a store of N events over S streams; the same arguments make the same events
+    #[command(disable_help_flag = true)]
+    Generate(bench::Words),
+    /// Run the benchmarks: one, or all one after another; or measure whole stores, with open, get or ingest
     Bench(bench::Arguments),
     /// Lose power at random moments on the simulated disk, and check what a store holds afterwards
     Crash(crash::Arguments),
@@ -97,6 +100,7 @@ fn main() -> ExitCode {
         Verb::Verify => verify::run(),
         Verb::Tidy => tidy::run(),
         Verb::Fuzz(arguments) => fuzz::run(&arguments),
+        Verb::Generate(words) => bench::generate(&words),
         Verb::Bench(arguments) => bench::run(&arguments),
         Verb::Crash(arguments) => crash::run(&arguments),
         Verb::Kill(arguments) => kill::run(&arguments),

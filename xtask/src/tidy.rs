@@ -72,6 +72,23 @@ const LAYERS: &[Layer] = &[
         layers: &["annals-segment", "annals"],
         external: &["clap", "comfy-table", "indicatif", "serde", "serde_json"],
     },
+    Layer {
+        package: "annals-bench",
+        layers: &["annals-segment", "annals"],
+        external: &[
+            "clap",
+            "comfy-table",
+            "crc32fast",
+            "indicatif",
+            "rusqlite",
+            "rustix",
+            "serde",
+            "serde_json",
+            "stats_alloc",
+            "tempfile",
+            "thiserror",
+        ],
+    },
     Layer { package: "annals-derive", layers: &[], external: &["proc-macro2", "quote", "syn"] },
 ];
 

@@ -1,0 +1,168 @@
+//! `open`: the time from opening to the first answers, in a fresh process each, beside SQLite and a plain file.
+//!
+//! For every size and shape: a `cell` is built or found; then it is measured as it was `closed`, `rebuilt` without
+//! what is derived, and after an appending process was `killed`. `sequential` is what the machine can do at all,
+//! `criteria` says which of the promised figures hold.
+//!
+//! Invariant: everything that opens for writing, or lacks files, does so on a copy.
+
+mod cell;
+mod row;
+
+mod closed;
+mod killed;
+mod rebuilt;
+mod sequential;
+
+mod criteria;
+
+use std::{fs, num::NonZeroU64, path::PathBuf, thread};
+
+use serde::Serialize;
+
+use self::{
+    cell::{Cell, Shape},
+    criteria::Criterion,
+    row::Row,
+    sequential::Sequential,
+};
+use crate::{
+    content::Content,
+    failure::Failure,
+    figures::{grouped, shown},
+    generate::Generated,
+    kept::Shelf,
+};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// How many events the stores have
+    #[arg(long, value_delimiter = ',', value_name = "N,..", default_value = "10000,100000,1000000,10000000")]
+    events: Vec<NonZeroU64>,
+    /// Over how many streams the events are spread
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "SHAPE,..", default_value = "10k,tenth")]
+    shapes: Vec<Shape>,
+    /// How often each is opened; without what is derived at most five times
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// How often an appending process is killed, at each durability
+    #[arg(long, default_value_t = 20)]
+    kills: u32,
+    /// The length of a payload
+    #[arg(long, value_name = "BYTES", default_value_t = 256)]
+    payload_bytes: u32,
+    /// What the stores' content and all choices follow from
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many bytes a segment has; the store's own default if not given
+    #[arg(long, value_name = "BYTES")]
+    segment_bytes: Option<u64>,
+    /// Also write all figures to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Where the stores are built; what an earlier run with the same arguments kept there is used again
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// Keep what was built
+    #[arg(long, requires = "dir")]
+    keep: bool,
+}
+
+/// All figures.
+#[derive(Debug, Serialize)]
+struct Figures {
+    cores: usize,
+    cells: Vec<CellFigures>,
+    criteria: Vec<Criterion>,
+}
+
+/// The figures of one size and shape.
+#[derive(Debug, Serialize)]
+pub(crate) struct CellFigures {
+    shape: Shape,
+    generated: Generated,
+    sqlite_bytes: u64,
+    raw_bytes: u64,
+    sequential: Sequential,
+    rows: Vec<Row>,
+}
+
+impl CellFigures {
+    fn events(&self) -> u64 {
+        self.generated.content.events.get()
+    }
+
+    fn row(&self, what: &str, state: &str) -> Option<&Row> {
+        self.rows.iter().find(|row| row.what == what && row.state == state)
+    }
+}
+
+/// Measures everything that was asked for.
+pub(crate) fn run(arguments: &Arguments) -> Result<String, Failure> {
+    let shelf = Shelf::new(arguments.dir.as_deref())?;
+    let mut text = String::new();
+    let mut cells = Vec::new();
+    for events in &arguments.events {
+        for shape in &arguments.shapes {
+            let cell =
+                Cell::take(&shelf, *shape, arguments.content(*events, *shape), arguments.segment_bytes)?;
+            let figures = measure(&cell, arguments)?;
+            text.push_str(&told(&figures));
+            cells.push(figures);
+            cell.end(arguments.keep)?;
+        }
+    }
+    let criteria = criteria::of(&cells);
+    text.push_str(&criteria::text(&criteria));
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    if let Some(path) = &arguments.json {
+        let figures = Figures { cores, cells, criteria };
+        let json = serde_json::to_string_pretty(&figures).map_err(|source| Failure::Json { source })?;
+        fs::write(path, json).map_err(Failure::io("write", path))?;
+    }
+    Ok(text)
+}
+
+impl Arguments {
+    fn content(&self, events: NonZeroU64, shape: Shape) -> Content {
+        let (payload_bytes, seed) = (self.payload_bytes, self.seed);
+        Content { events, streams: shape.streams(events), payload_bytes, seed, tags: 0 }
+    }
+}
+
+fn measure(cell: &Cell, arguments: &Arguments) -> Result<CellFigures, Failure> {
+    let mut rows = closed::measure(cell, arguments.runs)?;
+    let sequential = Sequential::measure(&cell.annals)?;
+    rows.extend(rebuilt::measure(cell, arguments.runs)?);
+    if arguments.kills > 0 {
+        rows.extend(killed::measure(cell, arguments.kills)?);
+    }
+    Ok(CellFigures {
+        shape: cell.shape,
+        generated: cell.generated,
+        sqlite_bytes: cell.sqlite_bytes,
+        raw_bytes: cell.raw_bytes,
+        sequential,
+        rows,
+    })
+}
+
+/// The table of one size, and what it stands on.
+fn told(figures: &CellFigures) -> String {
+    let Generated { content, events_per_second, bytes_total, bytes_per_event_beyond_payload, .. } =
+        &figures.generated;
+    format!(
+        "\n{} events over {} streams; {} MB, {} bytes an event beyond the payload; {} events/s written\n\
+         sqlite {} MB, raw {} MB; read and checksummed: {} MB/s on one core, {} MB/s on two\n{}\n",
+        grouped(content.events.get()),
+        grouped(content.streams.get()),
+        grouped(bytes_total / 1_000_000),
+        shown(*bytes_per_event_beyond_payload),
+        shown(*events_per_second),
+        grouped(figures.sqlite_bytes / 1_000_000),
+        grouped(figures.raw_bytes / 1_000_000),
+        shown(figures.sequential.one_core / 1e6),
+        shown(figures.sequential.two_cores / 1e6),
+        row::table_of(&figures.rows),
+    )
+}
