@@ -169,3 +169,75 @@ pub(crate) fn drop_cache(directory: &Path) -> Result<(), Failure> {
 pub(crate) fn drop_cache(_directory: &Path) -> Result<(), Failure> {
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU64;
+
+    use annals::{Options, Store};
+    use indicatif::ProgressBar;
+
+    use super::*;
+    use crate::{
+        content::Content,
+        generate::{Level, fill, generate},
+    };
+
+    const EVENTS: u64 = 5_000;
+
+    fn content(seed: u64) -> Content {
+        let number = |number| NonZeroU64::new(number).unwrap();
+        Content { events: number(EVENTS), streams: number(30), payload_bytes: 100, seed, tags: 0 }
+    }
+
+    /// A store of several segments.
+    fn original() -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("annals");
+        let options = Options::new().segment_bytes(256 << 10);
+        generate(&path, &content(1), options, Level::Written, &ProgressBar::hidden()).unwrap();
+        (directory, path)
+    }
+
+    fn bytes(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+        let read = |path: PathBuf| (path.clone(), fs::read(path).unwrap());
+        files(directory).unwrap().into_iter().map(read).collect()
+    }
+
+    #[test]
+    fn an_original_is_as_it_was_after_its_copy_was_written_to() {
+        let (_directory, path) = original();
+        let before = bytes(&path);
+        assert!(before.len() > 6, "too few segments: {}", before.len());
+        let copy = Copy::new(&path, |_| false).unwrap();
+        let made_at = copy.path().to_owned();
+        let copy = copy.renewed().unwrap();
+        assert_eq!(copy.path(), made_at, "what nobody wrote to was copied again");
+        let store = Options::new().segment_bytes(256 << 10).open(copy.path()).unwrap();
+        let bar = ProgressBar::hidden();
+        fill(&store, &content(2), 0..EVENTS, annals::Durability::Durable, &bar).unwrap();
+        store.close().unwrap();
+        assert!(before == bytes(&path), "the original was written to");
+
+        let renewed = copy.renewed().unwrap();
+        assert_eq!(Store::open_read_only(renewed.path()).unwrap().last_sequence().0, EVENTS);
+        assert!(!made_at.exists());
+    }
+
+    #[test]
+    fn what_is_left_out_of_a_copy_is_not_in_it() {
+        let (_directory, path) = original();
+        let copy = Copy::new(&path, |name| name == CHECKPOINT).unwrap();
+        assert!(!copy.path().join(CHECKPOINT).exists() && path.join(CHECKPOINT).exists());
+        assert_eq!(files(copy.path()).unwrap().len() + 1, files(&path).unwrap().len());
+        assert_eq!(DiskUse::of(copy.path()).unwrap().checkpoint, 0);
+    }
+
+    #[test]
+    fn a_file_whose_pages_are_forgotten_reads_the_same() {
+        let (_directory, path) = original();
+        let before = bytes(&path);
+        drop_cache(&path).unwrap();
+        assert!(before == bytes(&path));
+    }
+}

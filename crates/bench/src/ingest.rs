@@ -46,27 +46,14 @@ pub(crate) struct Arguments {
     /// How durable a batch is before the next is appended
     #[arg(long, value_enum, default_value_t = Level::Written)]
     durability: Level,
-    /// How many events the stores have whose appends are timed
-    #[arg(long, value_name = "N", default_value_t = 50_000)]
-    filled: u64,
-    /// How many rounds of durable appends are timed, for one caller and for many
-    #[arg(long, default_value_t = 10)]
-    rounds: u64,
-    /// How many appends a round has
-    #[arg(long, default_value_t = 1_600, value_parser = clap::value_parser!(u64).range(16..))]
-    appends: u64,
+    #[command(flatten)]
+    load: Load,
     /// Below which directory the stores are; they are removed
     #[arg(long)]
     dir: Option<PathBuf>,
     /// Print the figures as JSON
     #[arg(long)]
     json: bool,
-}
-
-impl Arguments {
-    fn load(&self) -> Load {
-        Load { filled: self.filled, rounds: self.rounds, appends: self.appends }
-    }
 }
 
 #[derive(Debug, Serialize)]
@@ -80,6 +67,7 @@ struct Figures {
     derived_ratio: f64,
     bytes: DiskUse,
     bytes_per_event_beyond_payload: f64,
+    load: Load,
     latencies: Vec<Latency>,
 }
 
@@ -96,7 +84,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, Failure> {
     let directory = tempfile::Builder::new().prefix("annals-ingest-").tempdir_in(&parent);
     let directory = directory.map_err(Failure::io("make a directory in", &parent))?;
     let mut figures = ingest(&directory.path().join("bulk"), &content, arguments)?;
-    figures.latencies = latency::measure(directory.path(), &content, arguments.load())?;
+    figures.latencies = latency::measure(directory.path(), &content, &arguments.load)?;
     if arguments.json {
         serde_json::to_string_pretty(&figures).map_err(|source| Failure::Json { source })
     } else {
@@ -128,6 +116,7 @@ fn ingest(path: &Path, content: &Content, arguments: &Arguments) -> Result<Figur
         derived_ratio: ratio(written.derived(), written.log),
         bytes,
         bytes_per_event_beyond_payload: Generated::beyond_payload(content, &bytes),
+        load: arguments.load,
         latencies: Vec::new(),
     })
 }

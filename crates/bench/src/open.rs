@@ -16,7 +16,12 @@ mod sequential;
 
 mod criteria;
 
-use std::{fs, num::NonZeroU64, path::PathBuf, thread};
+use std::{
+    fs,
+    num::NonZeroU64,
+    path::{Path, PathBuf},
+    thread,
+};
 
 use serde::Serialize;
 
@@ -76,8 +81,8 @@ struct Figures {
     criteria: Vec<Criterion>,
 }
 
-/// The figures of one size and shape.
-#[derive(Debug, Serialize)]
+/// The figures of one size and shape. Two shapes may be the same stores, which are then measured once.
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct CellFigures {
     shape: Shape,
     generated: Generated,
@@ -97,30 +102,42 @@ impl CellFigures {
     }
 }
 
-/// Measures everything that was asked for.
+/// Measures everything that was asked for, and tells each table when it is there: the largest take long.
 pub(crate) fn run(arguments: &Arguments) -> Result<String, Failure> {
     let shelf = Shelf::new(arguments.dir.as_deref())?;
-    let mut text = String::new();
-    let mut cells = Vec::new();
+    let mut figures = Figures {
+        cores: thread::available_parallelism().map_or(1, usize::from),
+        cells: vec![],
+        criteria: vec![],
+    };
     for events in &arguments.events {
         for shape in &arguments.shapes {
-            let cell =
-                Cell::take(&shelf, *shape, arguments.content(*events, *shape), arguments.segment_bytes)?;
-            let figures = measure(&cell, arguments)?;
-            text.push_str(&told(&figures));
-            cells.push(figures);
-            cell.end(arguments.keep)?;
+            let content = arguments.content(*events, *shape);
+            let cell = match figures.cells.iter().find(|cell| cell.generated.content == content) {
+                Some(same) => CellFigures { shape: *shape, ..same.clone() },
+                None => {
+                    let cell = Cell::take(&shelf, *shape, content, arguments.segment_bytes)?;
+                    let measured = measure(&cell, arguments)?;
+                    println!("{}", told(&measured));
+                    cell.end(arguments.keep)?;
+                    measured
+                }
+            };
+            figures.cells.push(cell);
+            figures.criteria = criteria::of(&figures.cells);
+            if let Some(path) = &arguments.json {
+                figures.write(path)?;
+            }
         }
     }
-    let criteria = criteria::of(&cells);
-    text.push_str(&criteria::text(&criteria));
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    if let Some(path) = &arguments.json {
-        let figures = Figures { cores, cells, criteria };
-        let json = serde_json::to_string_pretty(&figures).map_err(|source| Failure::Json { source })?;
-        fs::write(path, json).map_err(Failure::io("write", path))?;
+    Ok(criteria::text(&figures.criteria))
+}
+
+impl Figures {
+    fn write(&self, path: &Path) -> Result<(), Failure> {
+        let json = serde_json::to_string_pretty(self).map_err(|source| Failure::Json { source })?;
+        fs::write(path, json).map_err(Failure::io("write", path))
     }
-    Ok(text)
 }
 
 impl Arguments {
@@ -152,7 +169,7 @@ fn told(figures: &CellFigures) -> String {
     let Generated { content, events_per_second, bytes_total, bytes_per_event_beyond_payload, .. } =
         &figures.generated;
     format!(
-        "\n{} events over {} streams; {} MB, {} bytes an event beyond the payload; {} events/s written\n\
+        "{} events over {} streams; {} MB, {} bytes an event beyond the payload; {} events/s written\n\
          sqlite {} MB, raw {} MB; read and checksummed: {} MB/s on one core, {} MB/s on two\n{}\n",
         grouped(content.events.get()),
         grouped(content.streams.get()),

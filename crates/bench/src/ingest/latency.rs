@@ -22,11 +22,6 @@ use crate::{
     progress,
 };
 
-/// How much log comes between two checkpoints, and goes into a segment, in the busy store: so little that there
-/// is always something to do.
-const BUSY_CHECKPOINT_BYTES: u64 = 1 << 20;
-const BUSY_SEGMENT_BYTES: u64 = 4 << 20;
-
 /// How many callers append at a time.
 const CALLERS: [u64; 2] = [1, 16];
 
@@ -53,17 +48,30 @@ struct Filled {
     next: u64,
 }
 
-/// How much is appended before anything is measured, and then.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Load {
-    pub(super) filled: u64,
-    pub(super) rounds: u64,
-    pub(super) appends: u64,
+/// How much is appended, before anything is measured and then.
+#[derive(Debug, Clone, Copy, clap::Args, Serialize)]
+pub(crate) struct Load {
+    /// How many events the stores have whose appends are timed
+    #[arg(long, value_name = "N", default_value_t = 50_000)]
+    filled: u64,
+    /// How many rounds of durable appends are timed, for one caller and for many
+    #[arg(long, default_value_t = 10)]
+    rounds: u64,
+    /// How many appends a round has
+    #[arg(long, default_value_t = 1_600, value_parser = clap::value_parser!(u64).range(16..))]
+    appends: u64,
+    /// How much log comes between two checkpoints of the busy store: so little that there is always one to write
+    #[arg(long, value_name = "BYTES", default_value_t = 1 << 20)]
+    busy_checkpoint_bytes: u64,
+    /// How many bytes a segment of the busy store has: so few that some are sealed and merged
+    #[arg(long, value_name = "BYTES", default_value_t = 8 << 20)]
+    busy_segment_bytes: u64,
 }
 
 /// Measures the load's rounds, for one caller and for many, with stores below `parent`.
-pub(super) fn measure(parent: &Path, content: &Content, load: Load) -> Result<Vec<Latency>, Failure> {
-    let busy = Options::new().segment_bytes(BUSY_SEGMENT_BYTES).checkpoint_bytes(BUSY_CHECKPOINT_BYTES);
+pub(super) fn measure(parent: &Path, content: &Content, load: &Load) -> Result<Vec<Latency>, Failure> {
+    let busy =
+        Options::new().segment_bytes(load.busy_segment_bytes).checkpoint_bytes(load.busy_checkpoint_bytes);
     let quiet = Options::new().segment_bytes(1 << 30).checkpoint_bytes(u64::MAX);
     let mut stores = [
         Filled::new(&parent.join("busy"), content, busy, load.filled)?,

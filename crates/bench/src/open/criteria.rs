@@ -115,7 +115,7 @@ pub(super) fn text(criteria: &[Criterion]) -> String {
             verdict.to_owned(),
         ]
     });
-    format!("\n{}", table(["promised", "shape", "measured", "limit", "here"], rows))
+    table(["promised", "shape", "measured", "limit", "here"], rows).to_string()
 }
 
 #[cfg(test)]

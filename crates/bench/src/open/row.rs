@@ -20,7 +20,7 @@ pub(super) const KILLED_DURABLE: &str = "killed at durable";
 pub(super) const KILLED_WRITTEN: &str = "killed at written";
 
 /// What several probes of one thing came to.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct Row {
     pub(super) what: &'static str,
     pub(super) state: &'static str,

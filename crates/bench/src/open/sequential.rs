@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read as _},
+    io::{self, Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
     thread,
     time::Instant,
@@ -45,8 +45,8 @@ impl Sequential {
 fn read_all(segments: &[PathBuf], threads: usize) -> io::Result<f64> {
     let start = Instant::now();
     let read = thread::scope(|scope| {
-        let part = |first| move || segments.iter().skip(first).step_by(threads).map(|path| read(path)).sum();
-        let running: Vec<_> = (0..threads).map(|first| scope.spawn(part(first))).collect();
+        let share = |first| move || segments.iter().map(|path| read(path, first, threads)).sum();
+        let running: Vec<_> = (0..threads).map(|first| scope.spawn(share(first))).collect();
         let ended = running.into_iter().map(|thread| {
             let read: io::Result<u64> = thread.join().map_err(|_| io::Error::other("a thread panicked"))?;
             read
@@ -56,18 +56,38 @@ fn read_all(segments: &[PathBuf], threads: usize) -> io::Result<f64> {
     Ok(per_second(read?, start.elapsed()))
 }
 
-fn read(path: &Path) -> io::Result<u64> {
+/// Reads and checksums every window of a file whose turn it is: the one at `first`, and each at `step` behind it.
+fn read(path: &Path, first: usize, step: usize) -> io::Result<u64> {
     let mut file = File::open(path)?;
-    let mut window = vec![0; WINDOW_LEN];
-    let mut hasher = crc32fast::Hasher::new();
+    let mut window = Vec::with_capacity(WINDOW_LEN);
     let mut total = 0;
-    loop {
-        let count = file.read(&mut window)?;
-        if count == 0 {
-            std::hint::black_box(hasher.finalize());
-            return Ok(total);
+    for place in (first as u64..).step_by(step) {
+        window.clear();
+        file.seek(SeekFrom::Start(place * WINDOW_LEN as u64))?;
+        (&mut file).take(WINDOW_LEN as u64).read_to_end(&mut window)?;
+        std::hint::black_box(crc32fast::hash(&window));
+        total += window.len() as u64;
+        if window.is_empty() {
+            break;
         }
-        hasher.update(window.get(..count).unwrap_or_default());
-        total += count as u64;
+    }
+    Ok(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_all_of_a_file() {
+        let directory = tempfile::tempdir().unwrap();
+        for len in [0, 1, WINDOW_LEN, 3 * WINDOW_LEN, 4 * WINDOW_LEN + 5] {
+            let path = directory.path().join(len.to_string());
+            std::fs::write(&path, vec![7; len]).unwrap();
+            let shares = [0, 1].map(|first| read(&path, first, 2).unwrap());
+            assert_eq!(shares.iter().sum::<u64>(), len as u64);
+            assert_eq!(read(&path, 0, 1).unwrap(), len as u64);
+            assert!(shares[0] >= shares[1] && shares[0] - shares[1] <= WINDOW_LEN as u64, "{shares:?}");
+        }
     }
 }
