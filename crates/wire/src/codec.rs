@@ -55,6 +55,11 @@ impl<'a> Reader<'a> {
         self.array().map(u16::from_le_bytes)
     }
 
+    /// A number of three bytes.
+    pub(crate) fn u24(&mut self) -> Result<u32, Error> {
+        self.array().map(|[low, middle, high]: [u8; 3]| u32::from_le_bytes([low, middle, high, 0]))
+    }
+
     pub(crate) fn u32(&mut self) -> Result<u32, Error> {
         self.array().map(u32::from_le_bytes)
     }
@@ -111,6 +116,13 @@ pub(crate) trait Put {
 
     fn put_u16(&mut self, value: u16) {
         self.put(&value.to_le_bytes());
+    }
+
+    /// Puts a number of three bytes.
+    fn put_u24(&mut self, value: u32) {
+        let [low, middle, high, none] = value.to_le_bytes();
+        assert_eq!(none, 0, "a number below 2^24");
+        self.put(&[low, middle, high]);
     }
 
     fn put_u32(&mut self, value: u32) {

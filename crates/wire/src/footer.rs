@@ -29,7 +29,7 @@ use crate::{
 pub const TRAILER_LEN: usize = 136;
 
 /// The most rows that a footer can have.
-pub const ROW_COUNT_MAX: usize = u32::MAX as usize / 64;
+pub const ROW_COUNT_MAX: usize = (1 << 24) - 1;
 
 /// Of this many rows the first one's time is in the table of times.
 pub const ROWS_PER_TIME: u32 = 256;
@@ -129,15 +129,14 @@ impl Block {
             Self::Correlations | Self::Causations => tables::ID_GROUP_LEN,
             Self::Tags => tables::TAG_LEN,
             Self::Entities | Self::ScopeTexts | Self::TagTexts => 1,
-            Self::Ids
-            | Self::IdRows
+            Self::Ids | Self::Controls => 4,
+            Self::IdRows
             | Self::StreamRows
             | Self::ScopeRows
             | Self::KindRows
             | Self::CorrelationRows
             | Self::CausationRows
-            | Self::TagRows
-            | Self::Controls => 4,
+            | Self::TagRows => 3,
         }
     }
 }

@@ -81,7 +81,7 @@ impl Tables<'_> {
     fn put_rows(&self, blocks: &mut Blocks) {
         self.rows.iter().for_each(|row| row.encode(blocks.table(Block::Rows)));
         self.ids.iter().for_each(|(hash, _)| blocks.table(Block::Ids).put_u32(*hash));
-        self.ids.iter().for_each(|(_, row)| blocks.table(Block::IdRows).put_u32(*row));
+        self.ids.iter().for_each(|(_, row)| blocks.table(Block::IdRows).put_u24(*row));
         self.times.iter().for_each(|time| blocks.table(Block::Times).put_u64(time.0));
     }
 
@@ -104,7 +104,7 @@ impl Tables<'_> {
                 extras.put_u64(stream.fork_depth.0);
                 extras.put_u32(high);
             }
-            stream.rows.iter().for_each(|row| blocks.table(Block::StreamRows).put_u32(*row));
+            stream.rows.iter().for_each(|row| blocks.table(Block::StreamRows).put_u24(*row));
         }
     }
 
@@ -122,7 +122,7 @@ impl Tables<'_> {
             table.put_u32(long_len(streams_end));
             table.put_u32(rows_end);
             if self.scopes.len() > 1 {
-                rows.iter().for_each(|row| blocks.table(Block::ScopeRows).put_u32(*row));
+                rows.iter().for_each(|row| blocks.table(Block::ScopeRows).put_u24(*row));
             }
         }
     }
@@ -149,7 +149,7 @@ fn put_groups<K>(
         put_key(key, blocks.table(keys), &mut texts);
         blocks.table(keys).put_u32(end);
         let Some(rows) = rows else { continue };
-        group.iter().for_each(|row| blocks.table(rows).put_u32(*row));
+        group.iter().for_each(|row| blocks.table(rows).put_u24(*row));
     }
     *blocks.table(Block::TagTexts) = texts;
 }

@@ -64,7 +64,7 @@ impl<'a> Postings<'a> {
     pub fn at(&self, index: usize) -> Result<Option<u32>, Error> {
         match self.0 {
             Source::Listed { footer, bytes, block, start, count } if index < count => {
-                footer.number(bytes, block, start + index, 0).map(Some)
+                footer.listed_row(bytes, block, start + index).map(Some)
             }
             Source::All(count) => Ok(u32::try_from(index).ok().filter(|index| *index < count)),
             Source::Listed { .. } => Ok(None),

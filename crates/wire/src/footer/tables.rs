@@ -35,18 +35,18 @@ pub struct Row {
 
 impl Row {
     /// The bytes of a row.
-    pub const LEN: usize = 10;
+    pub const LEN: usize = 9;
 
     pub(super) fn encode(self, out: &mut Vec<u8>) {
         assert!(self.offset.is_multiple_of(8), "frames begin at multiples of eight");
         out.put_u32(self.offset | u32::from(self.is_root));
-        out.put_u32(self.stream);
+        out.put_u24(self.stream);
         out.put_u16(self.kind.number());
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, Error> {
         let mut reader = Reader::new("footer row", bytes);
-        let (place, stream) = (reader.u32()?, reader.u32()?);
+        let (place, stream) = (reader.u32()?, reader.u24()?);
         let kind = Kind::new(reader.u16()?).map_err(|_| reader.invalid("a kind of a reserved category"))?;
         if place & 0b110 != 0 {
             return Err(reader.invalid("its frame begins at no multiple of eight"));
@@ -349,6 +349,13 @@ impl Footer {
         let start = index.saturating_mul(block.entry_len()).saturating_add(at);
         let number = self.get(bytes, block, start..start.saturating_add(4))?;
         Ok(number.first_chunk().map_or(0, |number| u32::from_le_bytes(*number)))
+    }
+
+    /// The entry at `index` of `block`: a row, or the offset of a control record's frame.
+    #[inline]
+    pub(super) fn listed_row(&self, bytes: &[u8], block: Block, index: usize) -> Result<u32, Error> {
+        let entry = self.entry(bytes, block, index)?;
+        Ok(entry.iter().rev().fold(0, |row, byte| row << 8 | u32::from(*byte)))
     }
 
     /// What belongs to the entry at `index` of `block`, whose ends stand at `at` of the entries.
