@@ -80,6 +80,12 @@ impl Shared {
                 turn = self.rotate(turn)?;
                 continue;
             }
+            if self.is_index_behind(&turn) {
+                drop(turn);
+                self.catch_up()?;
+                turn = lock(&writer.turn);
+                continue;
+            }
             let receipts = self.stage(&mut turn, &batch, heads, durability)?;
             self.settle_append(turn, durability)?;
             return Ok(receipts);

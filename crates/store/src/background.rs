@@ -121,7 +121,7 @@ impl Shared {
         drop(self.settle(turn, bytes, Durability::Durable)?);
         self.seal_or_tell();
         if self.is_checkpoint_due(CLOSING_TAIL_BYTES)
-            && let Err(error) = self.write_checkpoint()
+            && let Err(error) = self.write_last_checkpoint()
         {
             self.incident(format!("no checkpoint was written at the close: {error}"));
         }

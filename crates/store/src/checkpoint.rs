@@ -1,43 +1,107 @@
 //! Writing a checkpoint while appends go on.
 //!
-//! Invariant: it covers durable bytes only, and is made from what lies on the disk: the segment's frames up to
-//! the landmark are walked again, off the path of the appends.
+//! Invariant: it covers durable bytes only. While others append it is made from what lies on the disk.
 
 use std::collections::BTreeSet;
 
 use annals_checkpoint::{index_segment, write_checkpoint};
+use annals_index::{ActiveIndex, Index};
 use annals_segment::{SealedPlace, SealedSegment};
 use annals_wire::{CheckpointHead, CoveredSegment, Digest, Watermark};
 
 use crate::{
     Error,
-    part::Frames,
+    part::{Frames, PartIndex},
     seal,
     store::{Shared, lock},
     sync::{Arc, PoisonError},
-    turn::Landmark,
+    turn::{Landmark, Turn},
 };
 
+/// At most this much of the log is ahead of its index; where it would be more, who appends waits.
+const LAG_BYTES_MAX: u64 = 32 << 20;
+
+impl Turn {
+    /// How many bytes of the newest segment's frames are in no checkpoint.
+    fn lag(&self) -> u64 {
+        self.appended.bytes - self.checkpointed_bytes.max(self.segment_start_bytes)
+    }
+}
+
 impl Shared {
-    /// Whether more than `bytes` of log came since the last checkpoint, or it is damaged.
+    /// Whether more than `bytes` of log came since the last checkpoint, or half of that and a new segment was begun,
+    /// or the last one is damaged.
     pub(crate) fn is_checkpoint_due(&self, bytes: u64) -> bool {
         let Some(writer) = &self.writer else { return false };
         let turn = lock(&writer.turn);
-        let is_behind = turn.durable.bytes.saturating_sub(turn.checkpointed_bytes) > bytes;
+        let behind = turn.durable.bytes.saturating_sub(turn.checkpointed_bytes);
+        let is_behind =
+            behind > bytes || turn.segment_start_bytes > turn.checkpointed_bytes && behind > bytes / 2;
         turn.log.is_some() && (is_behind || turn.owes_checkpoint)
+    }
+
+    /// Wakes the thread where enough was appended, once for each checkpoint.
+    pub(crate) fn ask_for_checkpoint(&self, turn: &mut Turn) -> Result<(), Error> {
+        let behind = turn.durable.bytes.saturating_sub(turn.checkpointed_bytes);
+        if behind > self.options.checkpoint_bytes && !std::mem::replace(&mut turn.is_checkpoint_asked, true) {
+            self.writer()?.worker.wake_to_work();
+        }
+        Ok(())
+    }
+
+    /// Whether the index is so far behind that whoever appends has to wait.
+    pub(crate) fn is_index_behind(&self, turn: &Turn) -> bool {
+        turn.lag() > LAG_BYTES_MAX
+    }
+
+    /// Brings the index up to the log, where nobody else does.
+    pub(crate) fn catch_up(&self) -> Result<(), Error> {
+        let writer = self.writer()?;
+        let _one_at_a_time = lock(&writer.checkpointing);
+        if !self.is_index_behind(&lock(&writer.turn)) {
+            return Ok(());
+        }
+        if let Err(error) = self.write_next_checkpoint(false) {
+            self.check_writing(&lock(&writer.turn))?;
+            self.incident(format!(
+                "no checkpoint was written, and the next open walks more of the log: {error}"
+            ));
+        }
+        Ok(())
     }
 
     /// Writes a checkpoint of all that is durable.
     pub(crate) fn write_checkpoint(&self) -> Result<(), Error> {
+        let _one_at_a_time = lock(&self.writer()?.checkpointing);
+        self.write_next_checkpoint(false)
+    }
+
+    /// Writes a checkpoint when nobody appends any more.
+    pub(crate) fn write_last_checkpoint(&self) -> Result<(), Error> {
+        let _one_at_a_time = lock(&self.writer()?.checkpointing);
+        self.write_next_checkpoint(true)
+    }
+
+    fn write_next_checkpoint(&self, is_last: bool) -> Result<(), Error> {
         let writer = self.writer()?;
-        let _one_at_a_time = lock(&writer.checkpointing);
-        let (landmark, bytes) = {
+        let landmark = {
             let mut turn = lock(&writer.turn);
             self.check_writing(&turn)?;
             // Tried once: where it cannot be written, that is told, and the store does without it.
             turn.owes_checkpoint = false;
-            (turn.landmark, turn.durable.bytes)
+            turn.is_checkpoint_asked = false;
+            turn.checkpointed_bytes = turn.durable.bytes;
+            turn.landmark
         };
+        let tables = self.tables(&landmark, is_last)?;
+        let checkpoint = self.head(&landmark).encode(&tables);
+        writer.space.check_derived(checkpoint.len() as u64)?;
+        Ok(write_checkpoint(&*self.directory, &checkpoint)?)
+    }
+
+    /// The tables of the newest segment's frames before `landmark`. They are walked again, off the path of the
+    /// appends; but the last time the index in memory is encoded, where it has just these events.
+    fn tables(&self, landmark: &Landmark, is_last: bool) -> Result<Vec<u8>, Error> {
         let place = SealedPlace {
             store: self.report.store,
             id: landmark.segment,
@@ -46,14 +110,15 @@ impl Shared {
             end: landmark.offset,
             chain: landmark.chain,
         };
+        if is_last && let PartIndex::Active(index) = &self.view().last().index {
+            let index = index.read().unwrap_or_else(PoisonError::into_inner);
+            if is_of(&index, landmark) {
+                return Ok(seal::encode(&index, &place, Digest::NONE));
+            }
+        }
         let prefix = SealedSegment::new(Arc::clone(&self.directory), place, false);
         let (index, _) = index_segment(&prefix)?;
-        let tables = seal::encode(&index, &place, Digest::NONE);
-        let checkpoint = self.head(&landmark).encode(&tables);
-        writer.space.check_derived(checkpoint.len() as u64)?;
-        write_checkpoint(&*self.directory, &checkpoint)?;
-        lock(&writer.turn).checkpointed_bytes = bytes;
-        Ok(())
+        Ok(seal::encode(&index, &place, Digest::NONE))
     }
 
     fn head(&self, landmark: &Landmark) -> CheckpointHead {
@@ -87,4 +152,13 @@ impl Shared {
             control: landmark.control,
         }
     }
+}
+
+/// Whether `index` has all of the newest segment's events and control records before `landmark`, and no others.
+fn is_of(index: &ActiveIndex, landmark: &Landmark) -> bool {
+    let behind = landmark.first_sequence.0 + u64::from(index.row_count());
+    let last_control = index.control_offsets().ok().and_then(|offsets| offsets.last().copied());
+    index.first_sequence() == landmark.first_sequence
+        && behind == landmark.sequence.0 + 1
+        && last_control.is_none_or(|offset| u64::from(offset) < landmark.offset)
 }

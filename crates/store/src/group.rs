@@ -123,6 +123,7 @@ impl Shared {
             if sync {
                 turn.durable = reach;
                 turn.landmark = place;
+                self.ask_for_checkpoint(&mut turn)?;
             }
             self.publish(&turn);
         }
@@ -214,6 +215,7 @@ impl Shared {
         });
         let kind_count = self.kinds.read().unwrap_or_else(PoisonError::into_inner).count();
         turn.landmark = turn.place(turn.log.as_ref().ok_or(Error::Closed)?, kind_count);
+        turn.segment_start_bytes = turn.appended.bytes;
         self.publish_frontier(&turn, turn.durable.sequence);
         self.writer()?.worker.wake_to_work();
         Ok(turn)

@@ -452,6 +452,8 @@ fn first_turn(options: &Options, fold: &Fold, log: Log, tail_bytes: u64) -> Turn
         durable: reach,
         landmark,
         checkpointed_bytes: 0,
+        is_checkpoint_asked: false,
+        segment_start_bytes: 0,
         owes_checkpoint: false,
         log: Some(log),
     }

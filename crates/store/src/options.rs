@@ -9,6 +9,7 @@ use crate::{Clock, Error, Store, SystemClock, open, sync::Arc};
 
 const SEGMENT_BYTES_MIN: u64 = 4 << 10;
 const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+const CHECKPOINT_BYTES_MAX: u64 = 24 << 20;
 
 /// How durable an append is when its receipt returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,13 +55,13 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             create: false,
-            segment_bytes: 64 << 20,
+            segment_bytes: 48 << 20,
             durability: Durability::Durable,
             visibility: Durability::Durable,
             lock_timeout: Duration::ZERO,
             event_bytes_max: 16 << 20,
             batch_bytes_max: 256 << 20,
-            checkpoint_bytes: 16 << 20,
+            checkpoint_bytes: CHECKPOINT_BYTES_MAX,
             space: SpaceLimits { budget: None, headroom: 1 << 20 },
             sources: SourceOptions::default(),
             background: Background::Thread,
@@ -84,7 +85,7 @@ impl Options {
         self
     }
 
-    /// How many bytes a segment has before the next is begun: 4 KiB to 1 GiB, cut to that. Default: 64 MiB.
+    /// How many bytes a segment has before the next is begun: 4 KiB to 1 GiB, cut to that. Default: 48 MiB.
     #[must_use]
     pub fn segment_bytes(mut self, bytes: u64) -> Self {
         self.segment_bytes = bytes.clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
@@ -127,10 +128,12 @@ impl Options {
         self
     }
 
-    /// After how many bytes of log a checkpoint is written in the background. Default: 16 MiB.
+    /// After how many bytes of log a checkpoint is written in the background; at most 24 MiB, which is the default:
+    /// with the default size of segments, one in the middle of each and one behind it. In larger segments each
+    /// checkpoint has the index of more, and so they cost more.
     #[must_use]
     pub fn checkpoint_bytes(mut self, bytes: u64) -> Self {
-        self.checkpoint_bytes = bytes;
+        self.checkpoint_bytes = bytes.min(CHECKPOINT_BYTES_MAX);
         self
     }
 

@@ -57,8 +57,12 @@ pub(crate) struct Turn {
     pub(crate) durable: Reach,
     /// The place up to which everything is durable.
     pub(crate) landmark: Landmark,
-    /// How many bytes of log there were at the last checkpoint.
+    /// How many bytes of log there were at the last checkpoint, written or tried.
     pub(crate) checkpointed_bytes: u64,
+    /// Whether the thread was woken for the next one.
+    pub(crate) is_checkpoint_asked: bool,
+    /// How many bytes of log there were when the newest segment was begun.
+    pub(crate) segment_start_bytes: u64,
     /// Whether the checkpoint that was found was rejected, and not yet replaced.
     pub(crate) owes_checkpoint: bool,
 }
