@@ -71,6 +71,10 @@ pub fn footer(input: &[u8]) {
     let mut bytes = input.to_vec();
     resealed::reseal_footer(&mut bytes);
     let _ = reading::read_footer(&bytes);
+    let mut run = input.to_vec();
+    let _ = reading::read_run(&run);
+    resealed::reseal_run(&mut run);
+    let _ = reading::read_run(&run);
 }
 
 /// A MANIFEST of two slots.

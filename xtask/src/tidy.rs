@@ -39,6 +39,7 @@ const LAYERS: &[Layer] = &[
         package: "annals-segment",
         layers: &["annals-wire"],
         external: &[
+            "arc-swap",
             "blake3",
             "crc32fast",
             "fs4",
@@ -55,7 +56,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         package: "annals-checkpoint",
         layers: &["annals-wire", "annals-segment", "annals-index"],
-        external: &["rmp-serde", "serde", "thiserror", "tracing"],
+        external: &["rayon", "rmp-serde", "serde", "thiserror", "tracing"],
     },
     Layer {
         package: "annals",

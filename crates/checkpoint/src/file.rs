@@ -1,14 +1,47 @@
-//! The checkpoint's file: replaced as a whole, read head first.
+//! The checkpoint's file: replaced as a whole, read head first, and its tables when they are asked.
 //!
 //! Invariant: a checkpoint covers durable bytes only. It is written under a temporary name, synced, renamed,
 //! and the directory synced; so there is the old or the new, or after an unlucky crash neither.
 
-use std::io;
+use std::{io, path::PathBuf, sync::Arc};
 
-use annals_segment::{Access, CHECKPOINT, Directory, Error, TEMPORARY_SUFFIX};
+use annals_segment::{Access, CHECKPOINT, Directory, Error, File, Region, TEMPORARY_SUFFIX};
 use annals_wire::{CHECKPOINT_PREFIX_LEN, CheckpointHead, CheckpointPrefix};
 
-use crate::FoundCheckpoint;
+/// A checkpoint whose head is sound.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct FoundCheckpoint {
+    /// Its head.
+    pub head: CheckpointHead,
+    /// The bytes before its tables.
+    pub tables_offset: u64,
+    /// The bytes of its tables, with which it ends.
+    pub tables_len: u64,
+    file: Arc<dyn File>,
+    path: PathBuf,
+}
+
+impl FoundCheckpoint {
+    /// Bytes that end with its tables: the whole file as a map, or a copy of the tables.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn tables(&self, maps: bool) -> Result<Region, Error> {
+        if maps {
+            return self.file.map(self.tables_offset + self.tables_len).map_err(Error::io("map", &self.path));
+        }
+        let len = usize::try_from(self.tables_len).unwrap_or(usize::MAX);
+        read(&*self.file, self.tables_offset, len).map(Region::from).map_err(Error::io("read", &self.path))
+    }
+}
+
+/// `len` bytes at `offset` of `file`, which has that many.
+fn read(file: &dyn File, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; len];
+    file.read_exact_at(&mut bytes, offset)?;
+    Ok(bytes)
+}
 
 /// Replaces the checkpoint by `bytes`, which [`CheckpointHead::encode`] made, durably.
 ///
@@ -30,14 +63,12 @@ pub fn write_checkpoint(directory: &dyn Directory, bytes: &[u8]) -> Result<(), E
     directory.sync().map_err(Error::io("sync", directory.path()))
 }
 
-/// The checkpoint that is there: `None` where there is none, and why it cannot be used where it is damaged.
+/// The checkpoint that is there, of which only the head is read: `None` where there is none, and why it cannot be
+/// used where it is damaged.
 ///
 /// # Errors
 /// [`Error::Io`] where it cannot be read, or [`Error::Newer`].
-pub fn find_checkpoint(
-    directory: &dyn Directory,
-    maps: bool,
-) -> Result<Option<Result<FoundCheckpoint, String>>, Error> {
+pub fn find_checkpoint(directory: &dyn Directory) -> Result<Option<Result<FoundCheckpoint, String>>, Error> {
     let path = directory.path().join(CHECKPOINT);
     let file = match directory.open(CHECKPOINT, Access::Read) {
         Ok(file) => file,
@@ -47,8 +78,8 @@ pub fn find_checkpoint(
     };
     let len = file.len().map_err(Error::io("look at", &path))?;
     let mut prefix = [0; CHECKPOINT_PREFIX_LEN];
-    let read = file.read_full_at(&mut prefix, 0).map_err(Error::io("read", &path))?;
-    let prefix = match CheckpointPrefix::decode(prefix.get(..read).unwrap_or_default()) {
+    let count = file.read_full_at(&mut prefix, 0).map_err(Error::io("read", &path))?;
+    let prefix = match CheckpointPrefix::decode(prefix.get(..count).unwrap_or_default()) {
         Ok(prefix) if prefix.file_len() == Some(len) => prefix,
         Ok(prefix) => {
             let expected = prefix.file_len().map_or_else(|| "too many".to_owned(), |len| len.to_string());
@@ -57,11 +88,11 @@ pub fn find_checkpoint(
         Err(source) if source.is_newer_version() => return Err(Error::Newer { path, source }),
         Err(error) => return Ok(Some(Err(error.to_string()))),
     };
-    let region = if maps {
-        file.map(len).map_err(Error::io("map", &path))?
-    } else {
-        file.read_all(len).map_err(Error::io("read", &path))?.into()
-    };
-    let head = CheckpointHead::decode(&region).map_err(|error| error.to_string());
-    Ok(Some(head.map(|head| FoundCheckpoint { head, tables_len: prefix.tables_len, region })))
+    // The file is as long as the prefix says, so its head is no longer than what is there.
+    let tables_offset = prefix.tables_offset();
+    let head_len = usize::try_from(tables_offset).unwrap_or(usize::MAX);
+    let head = read(&*file, 0, head_len).map_err(Error::io("read", &path))?;
+    let head = CheckpointHead::decode(&head).map_err(|error| error.to_string());
+    let tables_len = prefix.tables_len;
+    Ok(Some(head.map(|head| FoundCheckpoint { head, tables_offset, tables_len, file, path })))
 }

@@ -4,9 +4,11 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use annals_index::{ActiveIndex, Entry};
-use annals_segment::{Error, SealedSegment};
-use annals_wire::{Control, Digest, Event, Frame, FrameType, Kind, Recorded};
+use annals_index::{ActiveIndex, Entry, Index};
+use annals_segment::{Error, Position, SealedPlace, SealedSegment};
+use annals_wire::{
+    Chain, Control, Digest, Event, FooterTrailer, Frame, FrameType, Kind, Recorded, SEGMENT_HEADER_LEN,
+};
 
 /// The frame types of a store.
 pub const FRAME_TYPES: &[FrameType] = &[FrameType::EVENT, FrameType::CONTROL];
@@ -93,9 +95,42 @@ pub fn index_frame<'a>(
 /// # Errors
 /// As [`SealedSegment::scan`] and [`index_frame`] have them.
 pub fn index_segment(segment: &SealedSegment) -> Result<(ActiveIndex, u64), Error> {
-    let mut index = ActiveIndex::new(segment.place().first_sequence);
-    let scanned = segment.scan(FRAME_TYPES, &mut |offset, frame| {
-        index_frame(&mut index, segment.path(), offset, frame).map(|_| ())
+    let start = Position {
+        offset: SEGMENT_HEADER_LEN as u64,
+        chain: Chain::default(),
+        next_sequence: segment.place().first_sequence,
+    };
+    index_frames(segment, start, &mut |_| {})
+}
+
+/// The index of the frames of a sealed segment from `start` on, and how many were passed over; `saw` is told the offset
+/// of each event.
+pub(crate) fn index_frames(
+    segment: &SealedSegment,
+    start: Position,
+    saw: &mut dyn FnMut(u64),
+) -> Result<(ActiveIndex, u64), Error> {
+    let mut index = ActiveIndex::new(start.next_sequence);
+    let scanned = segment.scan_from(start, FRAME_TYPES, &mut |offset, frame| {
+        if index_frame(&mut index, segment.path(), offset, frame)?.is_some() {
+            saw(offset);
+        }
+        Ok(())
     })?;
     Ok((index, scanned.passed_over))
+}
+
+/// The footer of the frames at `place`, which are all in `index`.
+#[must_use]
+pub fn encode_index(index: &ActiveIndex, place: &SealedPlace, digest: Digest) -> Vec<u8> {
+    index.encode(&FooterTrailer {
+        store: place.store,
+        segment: place.id,
+        generation: place.generation,
+        chain: place.chain,
+        frames_end: place.end,
+        first_sequence: place.first_sequence,
+        row_count: index.row_count(),
+        digest,
+    })
 }

@@ -18,16 +18,20 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod observer;
 mod report;
 
 mod file;
 mod fold;
+mod lazy;
+mod mark;
 
 mod merge;
 mod run;
 
 mod load;
 mod plan;
+mod rebuild;
 mod sources;
 
 mod publish;
@@ -35,13 +39,16 @@ mod recover;
 mod state;
 
 pub use error::Error;
-pub use file::{find_checkpoint, write_checkpoint};
-pub use fold::{FRAME_TYPES, Fold, index_frame, index_segment};
-pub use load::{Loaded, Part, PartIndex};
+pub use file::{FoundCheckpoint, find_checkpoint, write_checkpoint};
+pub use fold::{FRAME_TYPES, Fold, encode_index, index_frame, index_segment};
+pub use lazy::{LazyIndex, Unopened};
+pub use load::{Load, Loaded, Part, PartIndex};
 pub use merge::{Merge, RunRange, Runs};
-pub use plan::{Plan, SegmentSource, TailSource};
+pub use observer::{Observer, Progress};
+pub use plan::{ControlSource, Plan, SegmentSource, TailSource};
 pub use publish::{Published, publish};
+pub use rebuild::Built;
 pub use recover::{Applied, Recovered, RecoveryReport, recover};
 pub use report::{EventCounts, OpenReport, Phase, Rejected};
 pub use run::{LazyRun, RunWriter, open_run, remove_run};
-pub use sources::{FoundCheckpoint, SourceOptions, Sources};
+pub use sources::{SourceOptions, Sources};

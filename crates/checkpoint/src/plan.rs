@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use annals_segment::{CHECKPOINT, Error, Layout, SealedPlace, segment_name};
-use annals_wire::{CheckpointHead, SegmentId, Watermark};
+use annals_wire::{CheckpointHead, SEGMENT_HEADER_LEN, SegmentId, Watermark};
 
 use crate::{Rejected, Sources};
 
@@ -19,6 +19,8 @@ pub struct Plan {
     pub segments: Vec<(SealedPlace, SegmentSource)>,
     /// Where the newest segment's index comes from.
     pub tail: TailSource,
+    /// Where the names of kinds and the chain of control records come from.
+    pub controls: ControlSource,
     /// What is not used, and why.
     pub rejected: Vec<Rejected>,
 }
@@ -29,6 +31,8 @@ pub struct Plan {
 pub enum SegmentSource {
     /// Its footer.
     Footer,
+    /// The checkpoint's tables, and the frames behind its watermark: it was sealed since, and has no footer yet.
+    Checkpoint(Watermark),
     /// Its frames.
     Frames,
 }
@@ -43,18 +47,33 @@ pub enum TailSource {
     Frames,
 }
 
+/// Where the names of kinds and the chain of control records come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ControlSource {
+    /// The checkpoint's head, and the control records behind its watermark.
+    Checkpoint(Watermark),
+    /// All control records.
+    Log,
+}
+
 impl Plan {
     /// Decides. `directory` is for messages.
     ///
     /// # Errors
     /// [`Error::Lost`] or [`Error::Mismatch`] where a sound checkpoint of this store contradicts the log.
     pub fn decide(layout: &Layout, sources: &Sources, directory: &Path) -> Result<Self, Error> {
-        let mut plan = Self { segments: Vec::new(), tail: TailSource::Frames, rejected: Vec::new() };
+        let mut plan = Self {
+            segments: Vec::with_capacity(layout.sealed.len()),
+            tail: TailSource::Frames,
+            controls: ControlSource::Log,
+            rejected: Vec::new(),
+        };
         for place in &layout.sealed {
-            let name = segment_name(place.id, place.generation);
             let source = match sources.footers.get(&place.id) {
                 Some(Ok(_)) => SegmentSource::Footer,
                 Some(Err(why)) => {
+                    let name = segment_name(place.id, place.generation);
                     plan.rejected.push(Rejected::new(format!("{name} (its footer)"), why));
                     SegmentSource::Frames
                 }
@@ -68,16 +87,27 @@ impl Plan {
             }
             Some(Ok(found)) => {
                 check(&found.head, layout, directory)?;
-                let watermark = found.head.watermark;
-                let newest = layout.newest.as_ref().map(|newest| newest.header.id);
-                if newest == Some(watermark.segment) {
-                    plan.tail = TailSource::Checkpoint(watermark);
-                }
+                plan.take_checkpoint(found.head.watermark, layout);
             }
             Some(Err(why)) => plan.rejected.push(Rejected::new(CHECKPOINT, why)),
             None => {}
         }
         Ok(plan)
+    }
+
+    /// Uses a checkpoint that does not contradict the log, as far as it goes.
+    fn take_checkpoint(&mut self, watermark: Watermark, layout: &Layout) {
+        if layout.newest.as_ref().is_some_and(|newest| newest.header.id == watermark.segment) {
+            self.tail = TailSource::Checkpoint(watermark);
+            self.controls = ControlSource::Checkpoint(watermark);
+        } else if let Ok(number) = layout.find_sealed(watermark.segment)
+            && let Some((_, source)) = self.segments.get_mut(number)
+        {
+            self.controls = ControlSource::Checkpoint(watermark);
+            if *source == SegmentSource::Frames && watermark.offset > SEGMENT_HEADER_LEN as u64 {
+                *source = SegmentSource::Checkpoint(watermark);
+            }
+        }
     }
 
     /// Compares a sound checkpoint of this store with the log. `directory` is for messages.
@@ -93,7 +123,7 @@ impl Plan {
 fn check(head: &CheckpointHead, layout: &Layout, directory: &Path) -> Result<(), Error> {
     let watermark = &head.watermark;
     for covered in head.covered.iter().filter(|covered| covered.id >= layout.manifest.oldest) {
-        let Some(place) = layout.sealed.iter().find(|place| place.id == covered.id) else {
+        let Some(place) = find(layout, covered.id) else {
             return lost(directory, layout, watermark, covered.id);
         };
         let expected = (covered.generation, covered.first_sequence, covered.end, covered.chain);
@@ -111,7 +141,7 @@ fn check(head: &CheckpointHead, layout: &Layout, directory: &Path) -> Result<(),
         }
         return Ok(());
     }
-    match layout.sealed.iter().find(|place| place.id == watermark.segment) {
+    match find(layout, watermark.segment) {
         Some(place) if place.generation == watermark.generation && place.end < watermark.offset => {
             let (expected, found) = (format!("at least {}", watermark.offset), place.end.to_string());
             mismatch(directory, place, "the end of the frames, which the checkpoint proves", expected, found)
@@ -132,6 +162,10 @@ fn lost(directory: &Path, layout: &Layout, watermark: &Watermark, id: SegmentId)
     Err(Error::Lost { path, end, proven: watermark.offset, witness: "the checkpoint" })
 }
 
+fn find(layout: &Layout, id: SegmentId) -> Option<&SealedPlace> {
+    layout.find_sealed(id).ok().and_then(|number| layout.sealed.get(number))
+}
+
 fn mismatch(
     directory: &Path,
     place: &SealedPlace,
@@ -147,17 +181,14 @@ fn mismatch(
 mod tests {
     use std::{sync::Arc, time::Duration};
 
-    use annals_index::{ActiveIndex, SealedIndex};
     use annals_segment::{
-        Directory, Entry, Inventory, Log, LogOptions, MemoryDirectory, Note, SeededEntropy, SpaceLimits,
-        WriterLock,
+        Directory, Entry, Inventory, Log, LogOptions, MemoryDirectory, Note, SealedSegment, SeededEntropy,
+        SpaceLimits, WriterLock,
     };
-    use annals_wire::{
-        Batch, Chain, CoveredSegment, Digest, FooterTrailer, Generation, Recorded, Sequence, StoreId,
-    };
+    use annals_wire::{Batch, Chain, CoveredSegment, Digest, Generation, Recorded, Sequence, StoreId};
 
     use super::*;
-    use crate::{FRAME_TYPES, FoundCheckpoint, SourceOptions};
+    use crate::{FRAME_TYPES, LazyIndex, SourceOptions, find_checkpoint};
 
     /// A log of three sealed segments and a newest one, and its layout.
     fn log() -> (Arc<dyn Directory>, Layout) {
@@ -210,6 +241,7 @@ mod tests {
             first_sequence: place.first_sequence,
             end: place.end,
             chain: place.chain,
+            len: 0,
         });
         let place = layout.sealed.iter().find(|place| place.id.0 == segment);
         let end = place.map_or(layout.newest.as_ref().unwrap().len, |place| place.end);
@@ -237,25 +269,14 @@ mod tests {
 
     /// Sources with that checkpoint, as it is decoded.
     fn checkpoint(head: &CheckpointHead) -> Sources {
-        let bytes = head.encode(&[]);
-        let head = CheckpointHead::decode(&bytes).unwrap();
-        let found = FoundCheckpoint { head, tables_len: 0, region: bytes.into() };
-        Sources { checkpoint: Some(Ok(found)), ..Sources::default() }
+        let directory = MemoryDirectory::from_files([(CHECKPOINT.to_owned(), head.encode(&[]))]);
+        Sources { checkpoint: find_checkpoint(&directory).unwrap(), ..Sources::default() }
     }
 
-    fn footer() -> Arc<SealedIndex> {
-        let trailer = FooterTrailer {
-            store: StoreId([1; 16]),
-            segment: SegmentId(1),
-            generation: Generation(0),
-            chain: Chain(0),
-            frames_end: 512,
-            first_sequence: Sequence(1),
-            row_count: 0,
-            digest: Digest::NONE,
-        };
-        let bytes = ActiveIndex::new(Sequence(1)).encode(&trailer);
-        Arc::new(SealedIndex::new(Arc::new(bytes)).unwrap())
+    fn footer() -> Arc<LazyIndex> {
+        let (directory, layout) = log();
+        let segment = Arc::new(SealedSegment::new(directory, layout.sealed[0], false));
+        Arc::new(LazyIndex::footer(segment, 2, 1 << 20, false))
     }
 
     /// The sources of the segments in order, of the tail, and what is rejected; or the refusal.
@@ -271,8 +292,18 @@ mod tests {
         assert!(plan.segments.iter().map(|(place, _)| place).eq(&layout.sealed));
         let segments = plan.segments.iter().map(|(_, source)| match source {
             SegmentSource::Footer => "footer".to_owned(),
+            SegmentSource::Checkpoint(watermark) => format!("checkpoint to {}", watermark.offset),
             SegmentSource::Frames => "frames".to_owned(),
         });
+        let controls = match plan.controls {
+            ControlSource::Checkpoint(watermark) => Some(watermark),
+            ControlSource::Log => None,
+        };
+        let used = sources.sound_checkpoint().filter(|found| {
+            found.head.store == layout.manifest.store
+                && found.head.watermark.segment >= layout.manifest.oldest
+        });
+        assert_eq!(controls, used.map(|found| found.head.watermark));
         let tail = match plan.tail {
             TailSource::Checkpoint(watermark) => format!("checkpoint to {}", watermark.offset),
             TailSource::Frames => "frames".to_owned(),
@@ -317,6 +348,22 @@ mod tests {
             let with_checkpoint = Sources { checkpoint: checkpoint(&head(4, 520)).checkpoint, ..sources };
             let expected = expected.replace("| frames", "| checkpoint to 520");
             assert_eq!(said(&layout, &with_checkpoint), expected, "row {number} with a checkpoint");
+        }
+    }
+
+    #[test]
+    fn a_footer_serves_all_of_a_segment_and_the_checkpoints_tables_a_part_of_one() {
+        let layout = log().1;
+        for (number, segment) in (1..4).enumerate() {
+            let mut sources = checkpoint(&head(segment, 520));
+            sources.footers.insert(SegmentId(segment), Ok(footer()));
+            let mut expected = ["frames", "frames", "frames", "| frames"];
+            expected[number] = "footer";
+            assert_eq!(said(&layout, &sources), expected.join(" "));
+            sources.footers.insert(SegmentId(segment), Err("it is damaged".to_owned()));
+            expected[number] = "checkpoint to 520";
+            let expected = format!("{} ! 00000{segment}.seg (its footer): it is damaged", expected.join(" "));
+            assert_eq!(said(&layout, &sources), expected);
         }
     }
 
@@ -375,10 +422,12 @@ mod tests {
                 it.sealed.retain(|place| place.id.0 >= oldest);
             })
         };
+        let at_end = format!("frames frames checkpoint to {} | frames", head(3, 0).watermark.offset);
         check([
-            ("at the end of a sealed segment", log().1, head(3, 0), FRAMES),
-            ("within a sealed segment", log().1, head(2, 520), FRAMES),
-            ("in the first", log().1, head(1, 512), FRAMES),
+            ("at the end of a sealed segment", log().1, head(3, 0), at_end.as_str()),
+            ("within a sealed segment", log().1, head(2, 520), "frames checkpoint to 520 frames | frames"),
+            ("in the first", log().1, head(1, 520), "checkpoint to 520 frames frames | frames"),
+            ("at the header of the first", log().1, head(1, 512), FRAMES),
             ("standing on removed segments", oldest(3), head(4, 520), "frames | checkpoint to 520"),
             ("within a removed segment", oldest(3), head(2, 520), "frames | frames"),
             ("beyond the end of a removed segment", oldest(3), head(2, 1 << 30), "frames | frames"),
@@ -460,9 +509,10 @@ mod tests {
     #[test]
     fn a_sealed_segment_that_ends_before_the_watermark_or_otherwise_is_refused() {
         let end = head(2, 0).watermark.offset;
+        let at_end = format!("frames checkpoint to {end} frames | frames");
         let expected = "000002.seg: the end of the frames, which the checkpoint proves";
         check([
-            ("at its end", log().1, head(2, 0), FRAMES),
+            ("at its end", log().1, head(2, 0), at_end.as_str()),
             ("behind its end", log().1, head(2, end + 8), expected),
             ("far behind its end", log().1, head(2, 1 << 40), expected),
         ]);
@@ -499,7 +549,7 @@ mod tests {
             directory.create(CHECKPOINT).unwrap().write_all_at(&bytes, 0).unwrap();
             for maps in [false, true] {
                 let options = SourceOptions { maps, ..SourceOptions::default() };
-                let looked = Sources::look(&directory, &layout, options, true).unwrap();
+                let looked = Sources::look(&*directory, options, true).unwrap();
                 let decided = said(&layout, &looked);
                 assert!(
                     if is_used {
@@ -511,11 +561,11 @@ mod tests {
                 );
                 let off = SourceOptions { checkpoint: false, footers: false, maps };
                 assert_eq!(
-                    said(&layout, &Sources::look(&directory, &layout, off, false).unwrap()),
+                    said(&layout, &Sources::look(&*directory, off, false).unwrap()),
                     FRAMES,
                     "{row}, off"
                 );
-                let writing = Sources::look(&directory, &layout, options, false);
+                let writing = Sources::look(&*directory, options, false);
                 assert_eq!(matches!(writing, Err(Error::Newer { .. })), row == "newer", "{row}, for writing");
             }
         }

@@ -24,6 +24,8 @@ pub struct OpenReport {
     pub has_frontier: bool,
     /// How many segments it has.
     pub segment_count: u64,
+    /// How many index runs are used.
+    pub run_count: u64,
     /// Where the events' index came from.
     pub events: EventCounts,
     /// How many bytes of frames were walked behind the checkpoint.

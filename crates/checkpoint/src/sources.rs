@@ -1,14 +1,13 @@
 //! What an open can be made from: the checkpoint and the footers that are there. Looks, decides nothing.
+//!
+//! Invariant: the footer of a segment that a checkpoint vouches for is not looked at before it is asked.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use annals_index::SealedIndex;
-use annals_segment::{Directory, Error, FoundFooter, Layout, Region, SealedPlace, SealedSegment};
-use annals_wire::{CheckpointHead, Digest, FooterTrailer, SegmentId};
+use annals_segment::{Directory, Error, Inventory, Layout, OpenFiles, SealedPlace, SealedSegment};
+use annals_wire::{SegmentId, Sequence};
 
-use std::sync::Arc;
-
-use crate::file::find_checkpoint;
+use crate::{FoundCheckpoint, LazyIndex, Unopened, file::find_checkpoint};
 
 /// Which derived files may be used. All agree with the frames, so switching one off costs time only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,18 +29,6 @@ impl Default for SourceOptions {
     }
 }
 
-/// A checkpoint whose head is sound.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct FoundCheckpoint {
-    /// Its head.
-    pub head: CheckpointHead,
-    /// The bytes of its tables, with which it ends.
-    pub tables_len: u64,
-    /// The whole file.
-    pub region: Region,
-}
-
 /// What was found beside the log.
 #[derive(Debug, Default)]
 #[non_exhaustive]
@@ -50,78 +37,88 @@ pub struct Sources {
     pub checkpoint: Option<Result<FoundCheckpoint, String>>,
     /// The footers of sealed segments, or why they cannot be used; nothing for a segment that has none yet, or
     /// where they are switched off.
-    pub footers: BTreeMap<SegmentId, Result<Arc<SealedIndex>, String>>,
+    pub footers: BTreeMap<SegmentId, Result<Arc<LazyIndex>, String>>,
 }
 
 impl Sources {
-    /// Looks at the checkpoint and at the footers of the segments in `layout`. Who is going to write is refused
-    /// where a newer version wrote one of them, which would be lost; a reader does without it.
+    /// Looks at the checkpoint's head. Who is going to write is refused where a newer version wrote it, for it would
+    /// be lost; a reader does without it.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Newer`], and what a segment's header may have.
+    /// [`Error::Io`], [`Error::Newer`].
     pub fn look(
-        directory: &Arc<dyn Directory>,
-        layout: &Layout,
+        directory: &dyn Directory,
         options: SourceOptions,
         is_read_only: bool,
     ) -> Result<Self, Error> {
         let mut sources = Self::default();
         if options.checkpoint {
-            sources.checkpoint = match find_checkpoint(&**directory, options.maps) {
+            sources.checkpoint = match find_checkpoint(directory) {
                 Err(Error::Newer { source, .. }) if is_read_only => Some(Err(source.to_string())),
                 found => found?,
             };
-        }
-        for place in layout.sealed.iter().filter(|_| options.footers) {
-            let footer = match find_footer(directory, place, options.maps) {
-                Err(Error::Newer { source, .. }) if is_read_only => Some(Err(source.to_string())),
-                found => found?,
-            };
-            sources.footers.extend(footer.map(|footer| (place.id, footer)));
         }
         Ok(sources)
     }
+
+    /// The checkpoint, where its head is sound.
+    #[must_use]
+    pub fn sound_checkpoint(&self) -> Option<&FoundCheckpoint> {
+        self.checkpoint.as_ref()?.as_ref().ok()
+    }
+
+    /// Looks at the footers of the segments in `layout`, but for those of which the checkpoint says in `inventory`
+    /// that they have one: these are taken to be there until they are asked. A newer version's is refused or done
+    /// without as in [`Sources::look`].
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Newer`], and what a segment's header may have.
+    pub fn look_at_footers(
+        &mut self,
+        files: &Arc<OpenFiles>,
+        inventory: &Inventory,
+        layout: &Layout,
+        is_read_only: bool,
+    ) -> Result<(), Error> {
+        let newest = layout.newest.as_ref().map(|newest| newest.header.first_sequence);
+        let behind = layout.sealed.iter().skip(1).map(|place| place.first_sequence).chain(newest);
+        for (place, behind) in layout.sealed.iter().zip(behind) {
+            let Some(file) = inventory.segments.get(&place.id) else { continue };
+            let vouched = file.covered.filter(|covered| file.header.is_none() && covered.len != 0);
+            let candidate = candidate(files, place, behind, file.len, is_read_only);
+            let footer = match candidate {
+                Some(footer) if vouched.is_some() => Some(Ok(Arc::new(footer))),
+                Some(footer) => find_footer(footer)?,
+                None => Some(Err("its segment has a number of events that none has".to_owned())),
+            };
+            self.footers.extend(footer.map(|footer| (place.id, footer)));
+        }
+        Ok(())
+    }
 }
 
-/// The footer behind the frames of the segment at `place`; `None` where nothing but zeros is there.
-fn find_footer(
-    directory: &Arc<dyn Directory>,
+/// The footer of the segment at `place`, if it has one; `None` where nothing can be one.
+fn candidate(
+    files: &Arc<OpenFiles>,
     place: &SealedPlace,
-    maps: bool,
-) -> Result<Option<Result<Arc<SealedIndex>, String>>, Error> {
-    let segment = SealedSegment::new(Arc::clone(directory), *place, maps);
-    let region = match segment.footer()? {
-        FoundFooter::Sound(region) => region,
-        FoundFooter::Unusable(why) => return Ok(Some(Err(why))),
-        _ => return Ok(None),
-    };
-    let index = match SealedIndex::new(Arc::new(region)) {
-        Ok(index) => index,
-        Err(error) => return Ok(Some(Err(error.to_string()))),
-    };
-    Ok(Some(match contradiction(index.trailer(), place) {
-        None => Ok(Arc::new(index)),
-        Some(why) => Err(why.to_owned()),
-    }))
+    behind: Sequence,
+    file_len: u64,
+    is_read_only: bool,
+) -> Option<LazyIndex> {
+    let row_count = u32::try_from(behind.0.checked_sub(place.first_sequence.0)?).ok()?;
+    let segment = Arc::new(SealedSegment::within(files, *place));
+    Some(LazyIndex::footer(segment, row_count, file_len, is_read_only))
 }
 
-/// In what a footer's trailer differs from what is known of its segment.
-fn contradiction(trailer: &FooterTrailer, place: &SealedPlace) -> Option<&'static str> {
-    let expected = FooterTrailer {
-        store: place.store,
-        segment: place.id,
-        generation: place.generation,
-        chain: place.chain,
-        frames_end: place.end,
-        first_sequence: place.first_sequence,
-        row_count: trailer.row_count,
-        digest: trailer.digest,
-    };
-    if *trailer != expected {
-        Some("the footer was built from other frames")
-    } else if trailer.digest == Digest::NONE {
-        Some("the footer has no digest of its frames")
-    } else {
-        None
+/// The footer, looked at: `None` where nothing but zeros is there.
+fn find_footer(footer: LazyIndex) -> Result<Option<Result<Arc<LazyIndex>, String>>, Error> {
+    match footer.index() {
+        Ok(_) => Ok(Some(Ok(Arc::new(footer)))),
+        Err(Unopened::Absent) => Ok(None),
+        Err(Unopened::Unusable(why)) => {
+            footer.reject();
+            Ok(Some(Err(why)))
+        }
+        Err(Unopened::Log(error)) => Err(error),
     }
 }

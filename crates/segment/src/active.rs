@@ -13,7 +13,7 @@ use std::{
 
 use annals_wire::{SEGMENT_HEADER_LEN, SegmentHeader};
 
-use crate::{Access, Directory, Error, File, FrameBytes, error::is_full, name};
+use crate::{Access, Directory, Error, File, FrameBytes, buffers::Buffers, error::is_full, name};
 
 const PREPARED_LEN_MIN: u64 = 64 << 10;
 const PREPARED_LEN_MAX: u64 = 1 << 20;
@@ -26,6 +26,7 @@ pub struct ActiveSegment {
     path: PathBuf,
     file: Arc<dyn File>,
     prepared: AtomicU64,
+    buffers: Arc<Buffers>,
 }
 
 impl ActiveSegment {
@@ -36,7 +37,8 @@ impl ActiveSegment {
         let path = directory.path().join(&name);
         let file = directory.create(&name).map_err(Error::io("create", &path))?;
         file.write_all_at(&header.encode(), 0).map_err(Error::io("write", &path))?;
-        let segment = Self { header, path, file, prepared: AtomicU64::new(SEGMENT_HEADER_LEN as u64) };
+        let prepared = AtomicU64::new(SEGMENT_HEADER_LEN as u64);
+        let segment = Self { header, path, file, prepared, buffers: Arc::default() };
         segment.prepare(SEGMENT_HEADER_LEN as u64, room)?;
         segment.sync()?;
         directory.sync().map_err(Error::io("sync", directory.path()))?;
@@ -48,7 +50,7 @@ impl ActiveSegment {
         let name = name::segment_name(header.id, header.generation);
         let path = directory.path().join(&name);
         let file = directory.open(&name, Access::Write).map_err(Error::io("open", &path))?;
-        Ok(Self { header, path, file, prepared: AtomicU64::new(end) })
+        Ok(Self { header, path, file, prepared: AtomicU64::new(end), buffers: Arc::default() })
     }
 
     /// The segment's header.
@@ -68,7 +70,7 @@ impl ActiveSegment {
     /// # Errors
     /// [`Error::Io`], or [`Error::Corrupt`] where no whole frame lies there.
     pub fn frame(&self, offset: u64) -> Result<FrameBytes, Error> {
-        FrameBytes::read(&*self.file, &self.path, self.header.seed(), offset)
+        FrameBytes::read(&self.buffers, &*self.file, &self.path, self.header.seed(), offset)
     }
 
     pub(crate) fn write(&self, bytes: &[u8], offset: u64) -> Result<(), Error> {

@@ -1,4 +1,4 @@
-//! One frame's bytes as a reader holds them: a view into a map, or a copy.
+//! One frame's bytes as a reader holds them: a view into a map, or a copy in a buffer.
 //!
 //! Invariant: the bytes are one whole frame whose checksums passed.
 
@@ -6,7 +6,10 @@ use std::{ops::Range, path::Path, sync::Arc};
 
 use annals_wire::{FRAME_HEADER_LEN, Frame, FrameHeader, FrameSeed, STAMP_LEN_MAX};
 
-use crate::{Error, File, Region};
+use crate::{
+    Error, File, Region,
+    buffers::{Buffered, Buffers},
+};
 
 /// What is read at once in the hope that it is the whole frame.
 const GUESS_LEN: usize = 1024;
@@ -21,25 +24,48 @@ pub struct FrameBytes {
 #[derive(Debug, Clone)]
 enum Bytes {
     Mapped(Region, Range<usize>),
-    Copied(Arc<[u8]>),
+    Copied(Buffered),
 }
 
 impl FrameBytes {
-    /// The frame at `offset` of a mapped segment.
-    pub(crate) fn view(region: &Region, path: &Path, seed: FrameSeed, offset: u64) -> Result<Self, Error> {
-        let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        let frame = Frame::decode(region.get(start..).unwrap_or_default(), seed, offset);
+    /// The frame at `offset` of a mapped segment whose frames end at `end`.
+    pub(crate) fn view(
+        region: &Region,
+        end: u64,
+        path: &Path,
+        seed: FrameSeed,
+        offset: u64,
+    ) -> Result<Self, Error> {
+        let [start, end] = [offset, end].map(|place| usize::try_from(place).unwrap_or(usize::MAX));
+        let frame = Frame::decode(region.get(start..end).unwrap_or_default(), seed, offset);
         let frame = frame.map_err(Error::bytes(path, offset))?;
         let len = usize::try_from(frame.header.frame_len()).unwrap_or(usize::MAX);
         Ok(Self { bytes: Bytes::Mapped(region.clone(), start..start + len), offset })
     }
 
-    /// The frame at `offset` of a segment's file.
-    pub(crate) fn read(file: &dyn File, path: &Path, seed: FrameSeed, offset: u64) -> Result<Self, Error> {
-        let mut bytes = vec![0; GUESS_LEN];
-        let read = file.read_full_at(&mut bytes, offset).map_err(Error::io("read", path))?;
+    /// The frame at `offset` of a segment's file, in one of `buffers`.
+    pub(crate) fn read(
+        buffers: &Arc<Buffers>,
+        file: &dyn File,
+        path: &Path,
+        seed: FrameSeed,
+        offset: u64,
+    ) -> Result<Self, Error> {
+        let bytes = buffers.fill(|bytes| Self::fill(bytes, file, path, seed, offset))?;
+        Ok(Self { bytes: Bytes::Copied(bytes), offset })
+    }
+
+    fn fill(
+        bytes: &mut Vec<u8>,
+        file: &dyn File,
+        path: &Path,
+        seed: FrameSeed,
+        offset: u64,
+    ) -> Result<(), Error> {
+        bytes.resize(GUESS_LEN, 0);
+        let read = file.read_full_at(bytes, offset).map_err(Error::io("read", path))?;
         bytes.truncate(read);
-        let header = FrameHeader::decode(&bytes, seed, offset).map_err(Error::bytes(path, offset))?;
+        let header = FrameHeader::decode(bytes, seed, offset).map_err(Error::bytes(path, offset))?;
         let len = header.frame_len();
         let there = file.len().map_err(Error::io("look at", path))?.saturating_sub(offset);
         if there < len {
@@ -51,8 +77,8 @@ impl FrameBytes {
         if let Some(rest) = bytes.get_mut(read..).filter(|rest| !rest.is_empty()) {
             file.read_exact_at(rest, offset + read as u64).map_err(Error::io("read", path))?;
         }
-        Frame::decode(&bytes, seed, offset).map_err(Error::bytes(path, offset))?;
-        Ok(Self { bytes: Bytes::Copied(bytes.into()), offset })
+        Frame::decode(bytes, seed, offset).map_err(Error::bytes(path, offset))?;
+        Ok(())
     }
 
     /// Where the frame lies in its segment.
@@ -66,7 +92,7 @@ impl FrameBytes {
     pub fn as_bytes(&self) -> &[u8] {
         match &self.bytes {
             Bytes::Mapped(region, range) => region.get(range.clone()).unwrap_or_default(),
-            Bytes::Copied(bytes) => bytes,
+            Bytes::Copied(bytes) => bytes.as_bytes(),
         }
     }
 

@@ -3,10 +3,16 @@
 //! Invariant: a segment counts where the manifest names it, or where its header continues the newest that the
 //! manifest names. Everything between the oldest and the newest must be there; each header must say of the
 //! segment before it what is true. What the manifest does not name was never acknowledged.
+//!
+//! Of a segment whose header was not read, the checkpoint says what it is; the first header that was read must
+//! continue what it says.
 
 use std::path::{Path, PathBuf};
 
-use annals_wire::{CleanEnd, Generation, Manifest, SEGMENT_HEADER_LEN, SegmentHeader, SegmentId, Sequence};
+use annals_wire::{
+    Chain, CleanEnd, CoveredSegment, Generation, Manifest, SEGMENT_HEADER_LEN, SegmentHeader, SegmentId,
+    Sequence,
+};
 
 use crate::{Error, Inventory, SealedPlace, inventory::SegmentFile, name};
 
@@ -73,18 +79,19 @@ impl Layout {
         if let Some(upto) = upto {
             newest_id = newest_id.min(upto);
         }
-        let mut headers = Vec::new();
+        let mut segments = Vec::new();
         let mut next = Some(manifest.oldest).filter(|oldest| *oldest <= newest_id);
         while let Some(id) = next {
-            headers.push(view.header(id)?);
+            segments.push(view.known(id)?);
             next = id.next().filter(|next| *next <= newest_id);
         }
-        let sealed = view.sealed(&headers)?;
-        let newest = headers.last().map(|(header, len)| {
+        let sealed = view.sealed(&segments)?;
+        let newest = segments.last().map(|known| {
+            let header = known.header.expect("the newest segment's header is read");
             let closed = manifest.clean.filter(|_| header.id == manifest.newest);
             Newest {
-                header: *header,
-                len: *len,
+                header,
+                len: known.len,
                 is_named: header.id <= manifest.newest,
                 clean: closed.filter(|_| found.damaged_slot.is_none()),
                 closed_end: closed.map_or(0, |closed| closed.end),
@@ -95,11 +102,36 @@ impl Layout {
         Ok(Self { manifest: manifest.clone(), is_manifest_damaged, sealed, newest, discard, oddities })
     }
 
+    /// Which of the sealed segments has the id `id`, or where it would be.
+    ///
+    /// # Errors
+    /// The place where it would be.
+    pub fn find_sealed(&self, id: SegmentId) -> Result<usize, usize> {
+        self.sealed.binary_search_by_key(&id, |place| place.id)
+    }
+
     /// The sequence that the first event of the log has, or will have.
     #[must_use]
     pub fn first_sequence(&self) -> Sequence {
         let oldest = self.sealed.first().map(|place| place.first_sequence);
         oldest.or(self.newest.as_ref().map(|newest| newest.header.first_sequence)).unwrap_or(Sequence(1))
+    }
+}
+
+/// What is known of a segment: from its header, or where that was not read, from the checkpoint.
+struct Known {
+    id: SegmentId,
+    generation: Generation,
+    len: u64,
+    header: Option<SegmentHeader>,
+    covered: Option<CoveredSegment>,
+}
+
+impl Known {
+    fn first_sequence(&self) -> Sequence {
+        let header = self.header.map(|header| header.first_sequence);
+        let covered = self.covered.map(|covered| covered.first_sequence);
+        header.or(covered).expect("what is not covered has its header read")
     }
 }
 
@@ -125,10 +157,18 @@ impl View<'_> {
         file.ok_or_else(|| Error::MissingSegment { path: self.path(id), id })
     }
 
-    /// The header of a segment that belongs to the log, and its file's length.
-    fn header(&self, id: SegmentId) -> Result<(SegmentHeader, u64), Error> {
+    /// What is known of a segment that belongs to the log.
+    fn known(&self, id: SegmentId) -> Result<Known, Error> {
         let file = self.file(id)?;
-        let header = file.header.as_ref().map_err(|error| Error::bytes(self.path(id), 0)(error.clone()))?;
+        let header = file.header.as_ref().map(|_| self.header(id, file)).transpose()?;
+        let SegmentFile { generation, len, covered, .. } = *file;
+        Ok(Known { id, generation, len, header, covered })
+    }
+
+    /// The header of a segment that belongs to the log.
+    fn header(&self, id: SegmentId, file: &SegmentFile) -> Result<SegmentHeader, Error> {
+        let header = file.header.as_ref().expect("it was read");
+        let header = header.as_ref().map_err(|error| Error::bytes(self.path(id), 0)(error.clone()))?;
         if header.store != self.manifest.store {
             let why = "it is a segment of another log; move it away and restore the log's own";
             return Err(Error::Misplaced { path: self.path(id), why });
@@ -137,7 +177,7 @@ impl View<'_> {
             let why = "it is another segment of this log: its name and its header disagree";
             return Err(Error::Misplaced { path: self.path(id), why });
         }
-        Ok((*header, file.len))
+        Ok(*header)
     }
 
     /// The newest segment: what the manifest names, or one behind it that continues it.
@@ -146,7 +186,7 @@ impl View<'_> {
         let mut newest = named;
         while let Some(next) = newest.next().filter(|next| self.inventory.segments.contains_key(next)) {
             let file = self.file(next)?;
-            match &file.header {
+            match file.header.as_ref().expect("headers behind the newest that is named are read") {
                 Ok(header) if self.continues(newest, header) => {
                     oddities.push(format!(
                         "segment {next} continues segment {newest} and is not named by {}",
@@ -179,7 +219,7 @@ impl View<'_> {
                 && header.previous.is_none();
         }
         let before = self.inventory.segments.get(&newest);
-        let end = before.and_then(|file| Some((file.header.as_ref().ok()?, file.len)));
+        let end = before.and_then(|file| Some((file.header.as_ref()?.as_ref().ok()?, file.len)));
         end.is_some_and(|(before, len)| {
             header.store == self.manifest.store
                 && header.previous.is_some_and(|previous| {
@@ -188,36 +228,40 @@ impl View<'_> {
         })
     }
 
-    /// What is known of all segments but the newest, from the headers behind them.
-    fn sealed(&self, headers: &[(SegmentHeader, u64)]) -> Result<Vec<SealedPlace>, Error> {
-        let mut sealed = Vec::new();
-        for ((header, len), (next, _)) in headers.iter().zip(headers.iter().skip(1)) {
-            let previous = next
-                .previous
-                .filter(|previous| previous.id == header.id && previous.generation == header.generation);
-            let Some(previous) = previous else {
-                let why = "its header does not continue the segment before it";
-                return Err(Error::Misplaced { path: self.path(next.id), why });
-            };
-            if *len < previous.end {
-                let witness = "the header of the next segment";
-                return Err(Error::Lost {
-                    path: self.path(header.id),
-                    end: *len,
-                    proven: previous.end,
-                    witness,
-                });
+    /// What is known of all segments but the newest, from the headers behind them, or from the checkpoint.
+    fn sealed(&self, segments: &[Known]) -> Result<Vec<SealedPlace>, Error> {
+        let mut sealed = Vec::with_capacity(segments.len().saturating_sub(1));
+        for (known, next) in segments.iter().zip(segments.iter().skip(1)) {
+            let (end, chain, witness) = self.end(known, next)?;
+            if known.len < end {
+                return Err(Error::Lost { path: self.path(known.id), end: known.len, proven: end, witness });
             }
             sealed.push(SealedPlace {
-                store: header.store,
-                id: header.id,
-                generation: header.generation,
-                first_sequence: header.first_sequence,
-                end: previous.end,
-                chain: previous.chain,
+                store: self.manifest.store,
+                id: known.id,
+                generation: known.generation,
+                first_sequence: known.first_sequence(),
+                end,
+                chain,
             });
         }
         Ok(sealed)
+    }
+
+    /// Where the frames of a segment end, its chain there, and what says so.
+    fn end(&self, known: &Known, next: &Known) -> Result<(u64, Chain, &'static str), Error> {
+        let Some(header) = &next.header else {
+            let covered = known.covered.expect("a header is read where nothing is known of the one before");
+            return Ok((covered.end, covered.chain, "the checkpoint"));
+        };
+        let previous = header.previous;
+        let before = previous.map(|previous| (previous.id, previous.generation));
+        if before != Some((known.id, known.generation)) {
+            let why = "its header does not continue the segment before it";
+            return Err(Error::Misplaced { path: self.path(next.id), why });
+        }
+        let previous = previous.expect("it was compared");
+        Ok((previous.end, previous.chain, "the header of the next segment"))
     }
 
     fn discard(&self, newest: SegmentId) -> Vec<String> {
@@ -258,7 +302,7 @@ mod tests {
     }
 
     fn file(header: SegmentHeader, len: u64) -> SegmentFile {
-        SegmentFile { generation: Generation(0), len, header: Ok(header) }
+        SegmentFile { generation: Generation(0), len, header: Some(Ok(header)), covered: None }
     }
 
     /// The segments `ids`, of which the manifest names those from 1 to `named`.
@@ -301,12 +345,12 @@ mod tests {
         fn with_header(self, id: u64, change: impl FnOnce(&mut SegmentHeader)) -> Self {
             self.but(|it| {
                 let file = it.segments.get_mut(&SegmentId(id)).unwrap();
-                change(file.header.as_mut().unwrap());
+                change(file.header.as_mut().unwrap().as_mut().unwrap());
             })
         }
 
         fn with_unreadable(self, id: u64) -> Self {
-            self.but(|it| it.segments.get_mut(&SegmentId(id)).unwrap().header = Err(damage()))
+            self.but(|it| it.segments.get_mut(&SegmentId(id)).unwrap().header = Some(Err(damage())))
         }
 
         fn with_len(self, id: u64, len: u64) -> Self {
@@ -473,8 +517,8 @@ mod tests {
             assert_eq!(said, format!("00000{id}.seg is damaged at offset 0: it: damaged"));
         }
         let newer = annals_wire::Error::Version { what: "segment header", found: 2, supported: 1 };
-        let newer =
-            inventory(1..4, 3).but(|it| it.segments.get_mut(&SegmentId(2)).unwrap().header = Err(newer));
+        let newer = inventory(1..4, 3)
+            .but(|it| it.segments.get_mut(&SegmentId(2)).unwrap().header = Some(Err(newer)));
         assert!(matches!(Layout::decide(&newer, Path::new(""), None), Err(Error::Newer { .. })));
     }
 

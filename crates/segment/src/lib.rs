@@ -32,7 +32,9 @@ mod manifest;
 mod space;
 
 mod active;
+mod buffers;
 mod frame_bytes;
+mod open_files;
 mod scan;
 mod sealed;
 
@@ -52,13 +54,14 @@ pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
 pub use error::Error;
 pub use frame_bytes::FrameBytes;
 pub use frontier::{FrontierFile, read_frontier};
-pub use inventory::{Inventory, SegmentFile};
+pub use inventory::{Inventory, RunFile, SegmentFile};
 pub use layout::{Layout, Newest};
 pub use lock::{WriterLock, live_epoch};
 pub use log::{Entry, Flight, Log, LogOptions, LogReport, Note, Recovery};
 pub use manifest::FoundManifest;
 pub use map::Region;
 pub use name::{CHECKPOINT, FRONTIER, LOCK, MANIFEST, TEMPORARY_SUFFIX, run_name, segment_name};
+pub use open_files::OpenFiles;
 pub use scan::{Position, Remains, Scan, Scanned, Stop, search};
 pub use sealed::{FoundFooter, SealedPlace, SealedSegment, read_frame};
 pub use space::{Space, SpaceLimits};

@@ -3,9 +3,9 @@
 //! Invariant: only bytes that nobody changes again are mapped. These are
 //! - the frames of a sealed segment, up to the end that its successor's header gives them. Recovery writes to
 //!   the newest segment alone, and a segment with a successor is not that one;
-//! - a sealed segment with a footer whose trailer is sound. A footer is written where there was none, or where
-//!   the trailer was not sound or not of these frames, and then nobody keeps a map; a block that turns out damaged
-//!   is built again in memory and not in place;
+//! - a sealed segment with a footer whose trailer is sound and of these frames. A footer is written where there
+//!   was none of that sort, or where it turned out damaged behind its trailer: then it is not mapped any more, and
+//!   not written as long as anybody still has a map from before;
 //! - a checkpoint, a run, a state. They are replaced by rename, so that an open map keeps the old file.
 //!
 //! A prefix of the log that is dropped is unlinked and not cut: who has it mapped keeps it.
@@ -15,7 +15,11 @@
 //! that cannot be read, ends the process with SIGBUS. No type can forbid that. Who can't rule it out does without
 //! maps: see `Options::maps` of the store, with which every byte comes through a read into memory of its own.
 
-use std::{fmt, fs, io, ops::Deref, sync::Arc};
+use std::{
+    fmt, fs, io,
+    ops::Deref,
+    sync::{Arc, Weak},
+};
 
 use memmap2::{Mmap, MmapOptions};
 
@@ -27,6 +31,17 @@ pub struct Region(Inner);
 enum Inner {
     Map(Arc<Mmap>),
     Heap(Arc<[u8]>),
+}
+
+/// What says whether anybody still has a map.
+#[derive(Debug, Default)]
+pub(crate) struct MapWatch(Weak<Mmap>);
+
+impl MapWatch {
+    /// Whether anybody still has the map.
+    pub(crate) fn is_held(&self) -> bool {
+        self.0.strong_count() > 0
+    }
 }
 
 impl Region {
@@ -50,6 +65,14 @@ impl Region {
         // is outside of what can be promised; docs/format.md says so.
         let map = unsafe { MmapOptions::new().len(len).map(file) }?;
         Ok(Self(Inner::Map(Arc::new(map))))
+    }
+
+    /// What says whether anybody still has this map; a copy is nobody's concern.
+    pub(crate) fn watch(&self) -> MapWatch {
+        match &self.0 {
+            Inner::Map(map) => MapWatch(Arc::downgrade(map)),
+            Inner::Heap(_) => MapWatch::default(),
+        }
     }
 }
 

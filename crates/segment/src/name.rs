@@ -28,6 +28,8 @@ pub(crate) enum FileRole {
     Fixed,
     /// A segment.
     Segment(SegmentId, Generation),
+    /// The index of neighbouring segments, from the first to the last.
+    Run(SegmentId, SegmentId),
     /// The bytes that were cut off a torn segment.
     Torn,
     /// An unfinished replacement.
@@ -73,7 +75,15 @@ pub(crate) fn role(name: &OsStr) -> FileRole {
         let torn = offset.parse().is_ok_and(|offset: u64| torn_name(segment, offset) == name);
         return if torn && segment_role(segment).is_some() { FileRole::Torn } else { FileRole::Foreign };
     }
-    segment_role(name).unwrap_or(FileRole::Foreign)
+    segment_role(name).or_else(|| run_role(name)).unwrap_or(FileRole::Foreign)
+}
+
+/// A run has exactly one name; what merely looks like one is derived from nothing that is lost with it.
+fn run_role(name: &str) -> Option<FileRole> {
+    let (first, last) = name.strip_suffix(RUN_SUFFIX)?.split_once('-')?;
+    let (first, last) = (SegmentId(first.parse().ok()?), SegmentId(last.parse().ok()?));
+    let is_exact = first.0 > 0 && first <= last && run_name(first, last) == name;
+    is_exact.then_some(FileRole::Run(first, last))
 }
 
 fn segment_role(name: &str) -> Option<FileRole> {
@@ -108,6 +118,14 @@ mod tests {
             assert_eq!(role(name.as_ref()), FileRole::Ambiguous, "{name}");
         }
         for name in ["foo.seg.bak", ".DS_Store", "000001.seg.torn-x", "foo.seg", "seg", "thesis.tmp"] {
+            assert_eq!(role(name.as_ref()), FileRole::Foreign, "{name}");
+        }
+        for (first, last) in [(1, 1), (1, 9), (7, 1_000_000), (1_000_000, u64::MAX)] {
+            let (first, last) = (SegmentId(first), SegmentId(last));
+            assert_eq!(role(run_name(first, last).as_ref()), FileRole::Run(first, last));
+        }
+        for name in ["1-2.run", "000002-000001.run", "000000-000001.run", "000001.run", "000001-0000002.run"]
+        {
             assert_eq!(role(name.as_ref()), FileRole::Foreign, "{name}");
         }
         assert_eq!(role(torn_name("000001.seg", 512).as_ref()), FileRole::Torn);

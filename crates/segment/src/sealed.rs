@@ -1,11 +1,15 @@
 //! A sealed segment: its frames never change, and its successor's header says where they end.
 //!
-//! Invariant: the file is opened and mapped when first asked, and its header compared then with what is known
-//! of the segment.
+//! Invariant: the file is opened and mapped when asked, whenever that is, and its header compared then with what is
+//! known of the segment. A file that is mapped is not open as well: one map serves frames and footer.
 
 use std::{
+    any::Any,
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use annals_wire::{
@@ -14,7 +18,10 @@ use annals_wire::{
 };
 
 use crate::{
-    Access, Directory, Error, File, FrameBytes, Region, name,
+    Access, Directory, Error, File, FrameBytes, OpenFiles, Region,
+    map::MapWatch,
+    name,
+    open_files::Slot,
     scan::{Position, Scan, Scanned},
 };
 
@@ -40,11 +47,12 @@ pub struct SealedPlace {
 #[derive(Debug)]
 pub struct SealedSegment {
     place: SealedPlace,
-    directory: Arc<dyn Directory>,
     path: PathBuf,
-    maps: bool,
-    opened: OnceLock<Opened>,
-    region: OnceLock<Region>,
+    files: Arc<OpenFiles>,
+    slot: Arc<Slot>,
+    /// The maps that reach behind the frames, of which somebody may still hold one.
+    maps_of_footer: Mutex<Vec<MapWatch>>,
+    is_footer_rejected: AtomicBool,
 }
 
 /// What lies behind a sealed segment's frames.
@@ -59,18 +67,41 @@ pub enum FoundFooter {
     Unusable(String),
 }
 
+/// A segment that is open.
 #[derive(Debug)]
-struct Opened {
-    file: Arc<dyn File>,
+pub(crate) struct OpenSegment {
     header: SegmentHeader,
+    bytes: OpenBytes,
+    /// Whether its footer is in the map, sound as far as its trailer says.
+    has_footer: bool,
+    /// What was made of its footer.
+    made: OnceLock<Arc<dyn Any + Send + Sync>>,
+}
+
+#[derive(Debug)]
+enum OpenBytes {
+    Map(Region),
+    File(Arc<dyn File>),
 }
 
 impl SealedSegment {
-    /// The segment at `place`; with `maps`, its frames are read through a map.
+    /// The segment at `place`, open and closed by itself; with `maps`, its frames are read through a map.
     #[must_use]
     pub fn new(directory: Arc<dyn Directory>, place: SealedPlace, maps: bool) -> Self {
-        let path = directory.path().join(name::segment_name(place.id, place.generation));
-        Self { place, directory, path, maps, opened: OnceLock::new(), region: OnceLock::new() }
+        Self::within(&OpenFiles::new(directory, maps, 1), place)
+    }
+
+    /// The segment at `place`, open when asked, as long as the budget of `files` bears it.
+    #[must_use]
+    pub fn within(files: &Arc<OpenFiles>, place: SealedPlace) -> Self {
+        Self {
+            place,
+            path: files.directory.path().join(name::segment_name(place.id, place.generation)),
+            files: Arc::clone(files),
+            slot: Arc::default(),
+            maps_of_footer: Mutex::default(),
+            is_footer_rejected: AtomicBool::new(false),
+        }
     }
 
     /// What is known of it.
@@ -89,8 +120,8 @@ impl SealedSegment {
     ///
     /// # Errors
     /// [`Error::Io`], [`Error::Corrupt`], or [`Error::Mismatch`] where the file is another segment's.
-    pub fn header(&self) -> Result<&SegmentHeader, Error> {
-        Ok(&self.open()?.header)
+    pub fn header(&self) -> Result<SegmentHeader, Error> {
+        Ok(self.open()?.header)
     }
 
     /// The frame at `offset`.
@@ -98,11 +129,11 @@ impl SealedSegment {
     /// # Errors
     /// [`Error::Io`], or [`Error::Corrupt`] where no whole frame lies there.
     pub fn frame(&self, offset: u64) -> Result<FrameBytes, Error> {
-        let seed = self.header()?.seed();
-        if self.maps {
-            FrameBytes::view(self.region()?, &self.path, seed, offset)
-        } else {
-            FrameBytes::read(&*self.open()?.file, &self.path, seed, offset)
+        let open = self.open()?;
+        let seed = open.header.seed();
+        match &open.bytes {
+            OpenBytes::Map(region) => FrameBytes::view(region, self.place.end, &self.path, seed, offset),
+            OpenBytes::File(file) => FrameBytes::read(&self.files.buffers, &**file, &self.path, seed, offset),
         }
     }
 
@@ -121,9 +152,23 @@ impl SealedSegment {
             chain: Chain::default(),
             next_sequence: self.place.first_sequence,
         };
-        let opened = self.open()?;
-        let seed = opened.header.seed();
-        let scanned = Scan::new(&*opened.file, &self.path, seed, known, self.place.end).run(start, visit)?;
+        self.scan_from(start, known, visit)
+    }
+
+    /// Walks the frames from `start`, a place between batches, and checks that with what came before they are all
+    /// there.
+    ///
+    /// # Errors
+    /// As [`SealedSegment::scan`].
+    pub fn scan_from(
+        &self,
+        start: Position,
+        known: &[FrameType],
+        visit: &mut dyn FnMut(u64, &annals_wire::Frame<'_>) -> Result<(), Error>,
+    ) -> Result<Scanned, Error> {
+        let (file, header) = self.file()?;
+        let scanned =
+            Scan::new(&*file, &self.path, header.seed(), known, self.place.end).run(start, visit)?;
         if let Some(stop) = scanned.stop {
             return Err(Error::bytes(&self.path, stop.offset)(stop.error));
         }
@@ -138,37 +183,81 @@ impl SealedSegment {
     /// [`Error::Io`], [`Error::Newer`], or [`Error::Mismatch`] where a sound footer of this segment indexes frames
     /// behind the end: the next segment is then of another history.
     pub fn footer(&self) -> Result<FoundFooter, Error> {
-        let file = &self.open()?.file;
+        self.footer_of(&*self.open()?)
+    }
+
+    /// What `make` makes of the footer. It is kept as long as the segment is open, and made once.
+    ///
+    /// # Errors
+    /// What [`SealedSegment::footer`] or `make` returns.
+    pub fn footer_as<T: Any + Send + Sync, E: From<Error>>(
+        &self,
+        make: impl FnOnce(FoundFooter) -> Result<T, E>,
+    ) -> Result<Arc<T>, E> {
+        let open = self.open()?;
+        if let Some(kept) = open.made.get().and_then(|made| Arc::clone(made).downcast().ok()) {
+            return Ok(kept);
+        }
+        let made = Arc::new(make(self.footer_of(&open)?)?);
+        let kept = open.made.get_or_init(|| Arc::clone(&made) as Arc<dyn Any + Send + Sync>);
+        Ok(Arc::clone(kept).downcast().unwrap_or(made))
+    }
+
+    fn footer_of(&self, open: &OpenSegment) -> Result<FoundFooter, Error> {
+        if let OpenBytes::Map(region) = &open.bytes
+            && open.has_footer
+        {
+            return Ok(FoundFooter::Sound(region.clone()));
+        }
+        let (file, _) = self.file()?;
         let len = file.len().map_err(Error::io("look at", &self.path))?;
-        let behind = len.saturating_sub(self.place.end);
+        match self.trailer(&*file, len)? {
+            Ok((trailer, _)) if self.is_own(&trailer) && trailer.frames_end > self.place.end => {
+                Err(self.frames_behind(format!("a footer of frames to {}", trailer.frames_end)))
+            }
+            Ok((_, footer_len)) if footer_len != len.saturating_sub(self.place.end) => {
+                Ok(FoundFooter::Unusable("it does not begin where the frames end".to_owned()))
+            }
+            Ok(_) => self.behind().map(|bytes| FoundFooter::Sound(bytes.into())),
+            Err(source) if source.is_newer_version() => {
+                let at = len.saturating_sub(TRAILER_LEN as u64).max(self.place.end);
+                Err(Error::bytes(&self.path, at)(source))
+            }
+            Err(_) if crate::scan::nonzero_len(&self.behind()?) == 0 => Ok(FoundFooter::Absent),
+            Err(source) => Ok(FoundFooter::Unusable(source.to_string())),
+        }
+    }
+
+    /// The trailer that the file of `len` bytes ends with, and the length of its footer.
+    fn trailer(
+        &self,
+        file: &dyn File,
+        len: u64,
+    ) -> Result<Result<(FooterTrailer, u64), annals_wire::Error>, Error> {
         let mut trailer = [0; TRAILER_LEN];
         let at = len.saturating_sub(TRAILER_LEN as u64).max(self.place.end);
         let read = file.read_full_at(&mut trailer, at).map_err(Error::io("read", &self.path))?;
-        let (trailer, footer_len) = match FooterTrailer::decode_end(trailer.get(..read).unwrap_or_default()) {
-            Ok(found) => found,
-            Err(source) if source.is_newer_version() => return Err(Error::bytes(&self.path, at)(source)),
-            Err(source) => {
-                let is_empty = crate::scan::nonzero_len(&self.behind()?) == 0;
-                return Ok(if is_empty {
-                    FoundFooter::Absent
-                } else {
-                    FoundFooter::Unusable(source.to_string())
-                });
-            }
-        };
+        Ok(FooterTrailer::decode_end(trailer.get(..read).unwrap_or_default()))
+    }
+
+    fn is_own(&self, trailer: &FooterTrailer) -> bool {
         let place = (self.place.store, self.place.id, self.place.generation);
-        if (trailer.store, trailer.segment, trailer.generation) == place
-            && trailer.frames_end > self.place.end
-        {
-            return Err(self.frames_behind(format!("a footer of frames to {}", trailer.frames_end)));
-        }
-        if footer_len != behind {
-            return Ok(FoundFooter::Unusable("it does not begin where the frames end".to_owned()));
-        }
-        if self.maps {
-            return file.map(len).map(FoundFooter::Sound).map_err(Error::io("map", &self.path));
-        }
-        self.behind().map(|bytes| FoundFooter::Sound(bytes.into()))
+        (trailer.store, trailer.segment, trailer.generation) == place
+    }
+
+    /// Says that the footer turned out damaged: it is not mapped again, and another may be written when nobody has
+    /// it mapped any more.
+    pub fn reject_footer(&self) {
+        self.is_footer_rejected.store(true, Ordering::Release);
+        self.files.give_back(&self.slot);
+    }
+
+    /// Whether somebody may still have what lies behind the frames mapped, so that nothing may be written there.
+    #[must_use]
+    pub fn is_footer_mapped(&self) -> bool {
+        let mut maps = self.maps_of_footer.lock().unwrap_or_else(PoisonError::into_inner);
+        maps.retain(MapWatch::is_held);
+        !maps.is_empty()
     }
 
     /// The bytes behind the frames.
@@ -176,7 +265,7 @@ impl SealedSegment {
     /// # Errors
     /// [`Error::Io`].
     pub fn behind(&self) -> Result<Vec<u8>, Error> {
-        let file = &self.open()?.file;
+        let (file, _) = self.file()?;
         let len = file.len().map_err(Error::io("look at", &self.path))?.saturating_sub(self.place.end);
         let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
         let read = file.read_full_at(&mut bytes, self.place.end).map_err(Error::io("read", &self.path))?;
@@ -189,11 +278,11 @@ impl SealedSegment {
     /// # Errors
     /// [`Error::Io`], or [`Error::Mismatch`]: the next segment is then of another history.
     pub fn check_end(&self) -> Result<(), Error> {
-        let opened = self.open()?;
+        let (file, header) = self.file()?;
         let mut bytes = [0; FRAME_HEADER_LEN + STAMP_LEN_MAX];
         let end = self.place.end;
-        let read = opened.file.read_full_at(&mut bytes, end).map_err(Error::io("read", &self.path))?;
-        match FrameHeader::decode(bytes.get(..read).unwrap_or_default(), opened.header.seed(), end) {
+        let read = file.read_full_at(&mut bytes, end).map_err(Error::io("read", &self.path))?;
+        match FrameHeader::decode(bytes.get(..read).unwrap_or_default(), header.seed(), end) {
             Ok(_) => Err(self.frames_behind("another frame".to_owned())),
             Err(_) => Ok(()),
         }
@@ -209,18 +298,25 @@ impl SealedSegment {
     ///
     /// # Errors
     /// [`Error::Io`]; the footer is then absent, torn or whole, and the frames are as they were.
+    ///
+    /// # Panics
+    /// Where somebody has what lies there mapped: see [`SealedSegment::is_footer_mapped`].
     pub fn write_footer(&self, footer: &[u8]) -> Result<(), Error> {
+        assert!(!self.is_footer_mapped(), "what is mapped is not written");
         let name = name::segment_name(self.place.id, self.place.generation);
-        let file = self.directory.open(&name, Access::Write).map_err(Error::io("open", &self.path))?;
+        let file = self.files.directory.open(&name, Access::Write).map_err(Error::io("open", &self.path))?;
         let start = self.place.end;
         file.write_all_at(footer, start).map_err(Error::io("write", &self.path))?;
         let len = file.len().map_err(Error::io("look at", &self.path))?;
         let end = start + footer.len() as u64;
         if len > end {
-            // Nothing has mapped what lies behind: a footer is mapped when it is whole, and then kept.
+            // Nothing has mapped what lies behind.
             file.set_len(end).map_err(Error::io("truncate", &self.path))?;
         }
-        file.sync_data().map_err(Error::io("sync", &self.path))
+        file.sync_data().map_err(Error::io("sync", &self.path))?;
+        self.is_footer_rejected.store(false, Ordering::Release);
+        self.files.give_back(&self.slot);
+        Ok(())
     }
 
     /// The BLAKE3 digest of the segment's bytes up to the end of its frames.
@@ -228,7 +324,7 @@ impl SealedSegment {
     /// # Errors
     /// [`Error::Io`].
     pub fn digest(&self) -> Result<Digest, Error> {
-        let file = &self.open()?.file;
+        let (file, _) = self.file()?;
         let end = usize::try_from(self.place.end).unwrap_or(usize::MAX);
         let mut digester = annals_wire::Digester::default();
         let mut window = vec![0; end.min(1 << 20)];
@@ -243,25 +339,52 @@ impl SealedSegment {
         Ok(digester.digest())
     }
 
-    fn region(&self) -> Result<&Region, Error> {
-        if let Some(region) = self.region.get() {
-            return Ok(region);
+    /// The segment, open.
+    fn open(&self) -> Result<Arc<OpenSegment>, Error> {
+        match self.slot.get() {
+            Some(open) => Ok(open),
+            None => Ok(self.files.admit(&self.slot, self.open_anew()?)),
         }
-        let region = self.open()?.file.map(self.place.end).map_err(Error::io("map", &self.path))?;
-        Ok(self.region.get_or_init(|| region))
     }
 
-    fn open(&self) -> Result<&Opened, Error> {
-        if let Some(opened) = self.opened.get() {
-            return Ok(opened);
+    fn open_anew(&self) -> Result<OpenSegment, Error> {
+        let (file, header) = self.file()?;
+        let (len, end) = (file.len().map_err(Error::io("look at", &self.path))?, self.place.end);
+        // A file that is too short is read, and says so where its frames are missing.
+        if !self.files.maps || len < end {
+            let bytes = OpenBytes::File(file);
+            return Ok(OpenSegment { header, bytes, has_footer: false, made: OnceLock::new() });
         }
+        let has_footer = !self.is_footer_rejected.load(Ordering::Acquire) && self.has_footer(&*file, len)?;
+        let mapped = if has_footer { len } else { end };
+        let region = file.map(mapped).map_err(Error::io("map", &self.path))?;
+        if has_footer {
+            let mut maps = self.maps_of_footer.lock().unwrap_or_else(PoisonError::into_inner);
+            maps.retain(MapWatch::is_held);
+            maps.push(region.watch());
+        }
+        Ok(OpenSegment { header, bytes: OpenBytes::Map(region), has_footer, made: OnceLock::new() })
+    }
+
+    /// Whether the file of `len` bytes ends with a footer of these very frames, as far as its trailer says.
+    fn has_footer(&self, file: &dyn File, len: u64) -> Result<bool, Error> {
+        let SealedPlace { end, chain, first_sequence, .. } = self.place;
+        Ok(self.trailer(file, len)?.is_ok_and(|(trailer, footer_len)| {
+            self.is_own(&trailer)
+                && (trailer.frames_end, trailer.chain, trailer.first_sequence) == (end, chain, first_sequence)
+                && footer_len == len - end
+        }))
+    }
+
+    /// The segment's file, opened for the moment, and its header, which is that of this segment.
+    fn file(&self) -> Result<(Arc<dyn File>, SegmentHeader), Error> {
         let name = name::segment_name(self.place.id, self.place.generation);
-        let (file, header) = open_segment(&*self.directory, &name)?;
+        let (file, header) = open_segment(&*self.files.directory, &name)?;
         self.mismatch("the store's id", 16, &self.place.store, &header.store)?;
         self.mismatch("the segment's id", 32, &self.place.id, &header.id)?;
         self.mismatch("the generation", 40, &self.place.generation, &header.generation)?;
         self.mismatch("the first sequence", 56, &self.place.first_sequence, &header.first_sequence)?;
-        Ok(self.opened.get_or_init(|| Opened { file, header }))
+        Ok((file, header))
     }
 
     fn mismatch<T: PartialEq + ToString>(
@@ -290,7 +413,7 @@ pub fn read_frame(
 ) -> Result<FrameBytes, Error> {
     let name = name::segment_name(header.id, header.generation);
     let (file, header) = open_segment(directory, &name)?;
-    FrameBytes::read(&*file, &directory.path().join(name), header.seed(), offset)
+    FrameBytes::read(&Arc::default(), &*file, &directory.path().join(name), header.seed(), offset)
 }
 
 /// Opens the segment's file `name` for reading and checks its header.

@@ -14,7 +14,7 @@ use crate::{
     part::{Frames, PartIndex},
     seal,
     store::{Shared, lock},
-    sync::{Arc, PoisonError},
+    sync::{Arc, Ordering, PoisonError},
     turn::{Landmark, Turn},
 };
 
@@ -37,7 +37,8 @@ impl Shared {
         let behind = turn.durable.bytes.saturating_sub(turn.checkpointed_bytes);
         let is_behind =
             behind > bytes || turn.segment_start_bytes > turn.checkpointed_bytes && behind > bytes / 2;
-        turn.log.is_some() && (is_behind || turn.owes_checkpoint)
+        let is_damaged = turn.owes_checkpoint || self.is_checkpoint_damaged.load(Ordering::Acquire);
+        turn.log.is_some() && (is_behind || is_damaged)
     }
 
     /// Wakes the thread where enough was appended, once for each checkpoint.
@@ -90,6 +91,7 @@ impl Shared {
             // Tried once: where it cannot be written, that is told, and the store does without it.
             turn.owes_checkpoint = false;
             turn.is_checkpoint_asked = false;
+            self.is_checkpoint_damaged.store(false, Ordering::Release);
             turn.checkpointed_bytes = turn.durable.bytes;
             turn.landmark
         };
@@ -125,16 +127,17 @@ impl Shared {
         let view = self.view();
         let mut seen = BTreeSet::new();
         let sealed = view.parts.iter().filter_map(|part| match &part.frames {
-            Frames::Sealed(segment) => Some(*segment.place()),
+            Frames::Sealed(segment) => Some((*segment.place(), part.file_len())),
             Frames::Active(_) => None,
         });
-        let covered = sealed.filter(|place| place.id < landmark.segment && seen.insert(place.id));
-        let covered = covered.map(|place| CoveredSegment {
+        let covered = sealed.filter(|(place, _)| place.id < landmark.segment && seen.insert(place.id));
+        let covered = covered.map(|(place, len)| CoveredSegment {
             id: place.id,
             generation: place.generation,
             first_sequence: place.first_sequence,
             end: place.end,
             chain: place.chain,
+            len,
         });
         CheckpointHead {
             store: self.report.store,

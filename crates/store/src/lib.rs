@@ -72,7 +72,7 @@ mod error;
 mod stats;
 mod verify;
 
-pub use annals_checkpoint::OpenReport;
+pub use annals_checkpoint::{OpenReport, Progress};
 pub use annals_index::{Direction, Query, QueryItem};
 pub use annals_segment::{
     Directory, DiskDirectory, Entropy, MemoryDirectory, SeededEntropy, SimulatedDirectory,

@@ -4,13 +4,13 @@
 
 use std::{io, path::Path, time::Instant};
 
-use annals_checkpoint::{FRAME_TYPES, Fold, Loaded, OpenReport, PartIndex, Plan, Sources};
+use annals_checkpoint::{FRAME_TYPES, Fold, Load, Loaded, OpenReport, PartIndex, Plan, RunRange, Sources};
 use annals_index::ActiveIndex;
 use annals_segment::{
-    Access, CHECKPOINT, Directory, Inventory, Layout, Log, LogOptions, MANIFEST, Note, Recovery, SealedPlace,
-    SealedSegment, WriterLock, live_epoch, read_frontier, segment_name,
+    Access, CHECKPOINT, Directory, Inventory, Layout, Log, LogOptions, MANIFEST, Note, OpenFiles, Recovery,
+    SealedPlace, SealedSegment, WriterLock, live_epoch, read_frontier, segment_name,
 };
-use annals_wire::{Frontier, Recorded, SegmentId, Sequence};
+use annals_wire::{Frontier, Recorded, SEGMENT_HEADER_LEN, SegmentId, Sequence};
 
 use crate::{
     Background, Error, Options, Store,
@@ -19,7 +19,7 @@ use crate::{
     kinds::Kinds,
     part::{Frames, Part},
     store::Shared,
-    sync::{Arc, AtomicU64, Mutex, RwLock, Weak, thread},
+    sync::{Arc, AtomicBool, AtomicU64, Mutex, RwLock, Weak, thread},
     turn::{Landing, Landmark, Reach, Turn, Writer},
     view::View,
 };
@@ -69,37 +69,41 @@ fn open_for_writing(options: Options, directory: Arc<dyn Directory>) -> Result<S
     }
     let lock = WriterLock::acquire(&*directory, options.lock_timeout, options.entropy.number())?;
     stopwatch.lap(&mut report, "lock");
-    let inventory = Inventory::take(&*directory)?;
+    let inventory = Inventory::list(&*directory)?;
     note_inventory(&inventory, &mut report);
     if inventory.is_empty() {
         return create(options, directory, lock, report);
     }
-    let layout = Layout::decide(&inventory, directory.path(), None)?;
+    let files = options.open_files(&directory);
+    let found = Found::look(&directory, &files, inventory, &options, None, &mut report)?;
     stopwatch.lap(&mut report, "look");
-    let loaded = load(&directory, &layout, &options, None, &mut report)?;
+    let loaded = found.load(&directory, &files, &options, None, &mut report)?;
     stopwatch.lap(&mut report, "load");
+    let Found { layout, runs, .. } = found;
     let note = note(&loaded.fold, &options);
     let recovery = Recovery {
         directory: Arc::clone(&directory),
         lock,
         options: log_options(&options),
         entropy: Arc::clone(&options.entropy),
-        layout: layout.clone(),
+        layout,
         tail: loaded.tail.clone(),
         note,
     };
     let (log, log_report, sealed) = recovery.run()?;
     report.log = log_report;
     stopwatch.lap(&mut report, "recover");
-    let view = writer_view(loaded.parts, &log, sealed, &directory, &options);
+    let mut view = writer_view(loaded.parts, &log, sealed, &files);
+    view.take_runs(&directory, &runs, options.sources.maps);
+    report.run_count = view.runs.len() as u64;
     report.rebuilt = without_footers(&view);
-    Ok(start(options, directory, report, view, loaded.fold, log))
+    Ok(start(options, directory, files, report, view, loaded.fold, log))
 }
 
 /// Refuses a directory without a store before anything is left in it, a lock file not excepted.
 fn refuse_nothing(directory: &dyn Directory) -> Result<(), Error> {
     match directory.open(MANIFEST, Access::Read) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound && Inventory::take(directory)?.is_empty() => {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && Inventory::list(directory)?.is_empty() => {
             Err(Error::NotFound { path: directory.path().display().to_string() })
         }
         _ => Ok(()),
@@ -124,7 +128,8 @@ fn create(
     let index = ActiveIndex::new(Sequence(1));
     let parts = vec![Part::active(Frames::Active(Arc::clone(log.active())), index)];
     let view = View { store: log.id(), parts, runs: Vec::new() };
-    Ok(start(options, directory, report, view, fold, log))
+    let files = options.open_files(&directory);
+    Ok(start(options, directory, files, report, view, fold, log))
 }
 
 pub(crate) fn open_read_only(options: &Options, directory: &Arc<dyn Directory>) -> Result<Store, Error> {
@@ -180,27 +185,33 @@ fn open_beside(
     };
     report.has_live_writer = epoch.is_some();
     report.has_frontier = frontier.is_some();
-    let inventory = Inventory::take(&**directory)?;
+    let inventory = Inventory::list(&**directory)?;
     note_inventory(&inventory, &mut report);
     let upto = frontier.map(|frontier| frontier.segment);
-    let layout = Layout::decide(&inventory, directory.path(), upto)?;
+    let files = options.open_files(directory);
+    let found = Found::look(directory, &files, inventory, options, upto, &mut report)?;
+    let layout = &found.layout;
     stopwatch.lap(&mut report, "look");
     let end =
         |segment: SegmentId| frontier.filter(|frontier| frontier.segment == segment).map(|found| found.end);
     let frontier_end = layout.newest.as_ref().and_then(|newest| end(newest.header.id));
-    let loaded = load(directory, &layout, options, frontier_end, &mut report)?;
+    let loaded = found.load(directory, &files, options, frontier_end, &mut report)?;
     stopwatch.lap(&mut report, "load");
-    note_unproven(&loaded, &layout, &mut report);
+    note_unproven(&loaded, layout, &mut report);
     let proven = report.proven.filter(|_| report.has_live_writer);
-    let view = reader_view(loaded.parts, &layout, loaded.tail.as_ref(), directory, options);
+    let mut view = reader_view(loaded.parts, layout, loaded.tail.as_ref(), directory, options);
+    view.take_runs(directory, &found.runs, options.sources.maps);
+    report.run_count = view.runs.len() as u64;
     let visible = proven.unwrap_or(Sequence(u64::MAX)).min(last_sequence(&view, frontier));
     let shared = Shared {
         directory: Arc::clone(directory),
+        files,
         options: options.clone(),
         report,
         view: RwLock::new(Arc::new(view)),
         visible: AtomicU64::new(visible.0),
         kinds: RwLock::new(Kinds::new(loaded.fold.kind_names)),
+        is_checkpoint_damaged: AtomicBool::default(),
         incidents: Mutex::default(),
         no_space: no_space.cloned(),
         writer: None,
@@ -208,19 +219,55 @@ fn open_beside(
     Ok(Store::new(Arc::new(shared)))
 }
 
-fn load(
-    directory: &Arc<dyn Directory>,
-    layout: &Layout,
-    options: &Options,
-    frontier_end: Option<u64>,
-    report: &mut OpenReport,
-) -> Result<Loaded, Error> {
-    report.store = layout.manifest.store;
-    report.oddities.extend(layout.oddities.iter().cloned());
-    let sources = Sources::look(directory, layout, options.sources, report.is_read_only)?;
-    let plan = Plan::decide(layout, &sources, directory.path())?;
-    let maps = options.sources.maps;
-    Ok(Loaded::load(directory, layout, &sources, &plan, maps, frontier_end, report)?)
+/// What was found, and what to make of it.
+struct Found {
+    layout: Layout,
+    sources: Sources,
+    plan: Plan,
+    /// The runs that are there and may be used.
+    runs: Vec<RunRange>,
+}
+
+impl Found {
+    /// Looks at what `inventory` leaves open, and decides. With `upto`, that segment is the newest that counts.
+    fn look(
+        directory: &Arc<dyn Directory>,
+        files: &Arc<OpenFiles>,
+        mut inventory: Inventory,
+        options: &Options,
+        upto: Option<SegmentId>,
+        report: &mut OpenReport,
+    ) -> Result<Self, Error> {
+        let is_read_only = report.is_read_only;
+        let mut sources = Sources::look(&**directory, options.sources, is_read_only)?;
+        // Without footers, their segments are walked, and the headers with them.
+        let vouching = sources.sound_checkpoint().filter(|_| options.sources.footers);
+        inventory.read_headers(&**directory, vouching.map(|found| &found.head), upto)?;
+        let layout = Layout::decide(&inventory, directory.path(), upto)?;
+        if options.sources.footers {
+            sources.look_at_footers(files, &inventory, &layout, is_read_only)?;
+        }
+        let plan = Plan::decide(&layout, &sources, directory.path())?;
+        report.store = layout.manifest.store;
+        report.oddities.extend(layout.oddities.iter().cloned());
+        let runs = inventory.runs.iter().filter(|_| options.sources.runs);
+        let runs = runs.map(|run| RunRange { first: run.first, last: run.last }).collect();
+        Ok(Self { layout, sources, plan, runs })
+    }
+
+    fn load(
+        &self,
+        directory: &Arc<dyn Directory>,
+        files: &Arc<OpenFiles>,
+        options: &Options,
+        frontier_end: Option<u64>,
+        report: &mut OpenReport,
+    ) -> Result<Loaded, Error> {
+        let Self { layout, sources, plan, .. } = self;
+        let (maps, observer) = (options.sources.maps, &options.observer);
+        let load = Load { directory, files, layout, sources, plan, maps, frontier_end, observer };
+        Ok(load.run(report)?)
+    }
 }
 
 fn note_inventory(inventory: &Inventory, report: &mut OpenReport) {
@@ -279,15 +326,11 @@ fn writer_view(
     parts: Vec<annals_checkpoint::Part>,
     log: &Log,
     sealed: Option<SealedPlace>,
-    directory: &Arc<dyn Directory>,
-    options: &Options,
+    files: &Arc<OpenFiles>,
 ) -> View {
     let active = Frames::Active(Arc::clone(log.active()));
     let frames = match sealed {
-        Some(place) => {
-            let segment = SealedSegment::new(Arc::clone(directory), place, options.sources.maps);
-            Frames::Sealed(Arc::new(segment))
-        }
+        Some(place) => Frames::Sealed(Arc::new(SealedSegment::within(files, place))),
         None => active.clone(),
     };
     let parts = parts.into_iter().map(|part| place_part(part, &frames)).collect();
@@ -324,7 +367,8 @@ fn reader_view(
 fn place_part(part: annals_checkpoint::Part, newest: &Frames) -> Part {
     let frames = part.sealed.map_or_else(|| newest.clone(), Frames::Sealed);
     match part.index {
-        PartIndex::Sealed(index) => Part::sealed(frames, index),
+        PartIndex::Lazy(index) => Part::lazy(frames, index),
+        PartIndex::Built(built) => Part::built(frames, built),
         PartIndex::Active(index) => Part::active(frames, *index),
         _ => Part::active(frames, ActiveIndex::new(Sequence(1))),
     }
@@ -332,8 +376,7 @@ fn place_part(part: annals_checkpoint::Part, newest: &Frames) -> Part {
 
 fn last_sequence(view: &View, frontier: Option<Frontier>) -> Sequence {
     let last = view.parts.last();
-    let behind =
-        last.map_or(1, |part| part.first_sequence.0 + u64::from(part.ask(|index| index.row_count())));
+    let behind = last.map_or(1, |part| part.first_sequence.0 + u64::from(part.row_count()));
     let last = Sequence(behind - 1);
     frontier.map_or(last, |frontier| frontier.visible.min(last))
 }
@@ -353,6 +396,7 @@ fn without_footers(view: &View) -> Vec<String> {
 fn start(
     options: Options,
     directory: Arc<dyn Directory>,
+    files: Arc<OpenFiles>,
     mut report: OpenReport,
     view: View,
     fold: Fold,
@@ -385,11 +429,13 @@ fn start(
     };
     let shared = Arc::new(Shared {
         directory,
+        files,
         options,
         report,
         view: RwLock::new(Arc::new(view)),
         visible: AtomicU64::new(last.0),
         kinds: RwLock::new(kinds),
+        is_checkpoint_damaged: AtomicBool::default(),
         incidents: Mutex::default(),
         no_space: None,
         writer: Some(writer),
@@ -453,7 +499,8 @@ fn first_turn(options: &Options, fold: &Fold, log: Log, tail_bytes: u64) -> Turn
         landmark,
         checkpointed_bytes: 0,
         is_checkpoint_asked: false,
-        segment_start_bytes: 0,
+        // Behind a segment that recovery sealed, all of the tail is before the newest one.
+        segment_start_bytes: if log.end() == SEGMENT_HEADER_LEN as u64 { tail_bytes } else { 0 },
         owes_checkpoint: false,
         log: Some(log),
     }

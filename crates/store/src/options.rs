@@ -2,8 +2,8 @@
 
 use std::{path::Path, time::Duration};
 
-use annals_checkpoint::SourceOptions;
-use annals_segment::{Directory, DiskDirectory, Entropy, SpaceLimits, SystemEntropy};
+use annals_checkpoint::{Observer, Progress, SourceOptions};
+use annals_segment::{Directory, DiskDirectory, Entropy, OpenFiles, SpaceLimits, SystemEntropy};
 
 use crate::{Clock, Error, Store, SystemClock, open, sync::Arc};
 
@@ -46,6 +46,8 @@ pub struct Options {
     pub(crate) checkpoint_bytes: u64,
     pub(crate) space: SpaceLimits,
     pub(crate) sources: SourceOptions,
+    pub(crate) open_segments_max: usize,
+    pub(crate) observer: Observer,
     pub(crate) background: Background,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
@@ -64,6 +66,8 @@ impl Default for Options {
             checkpoint_bytes: CHECKPOINT_BYTES_MAX,
             space: SpaceLimits { budget: None, headroom: 1 << 20 },
             sources: SourceOptions::default(),
+            open_segments_max: 128,
+            observer: Observer::default(),
             background: Background::Thread,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy::default()),
@@ -183,6 +187,27 @@ impl Options {
     pub fn maps(mut self, maps: bool) -> Self {
         self.sources.maps = maps;
         self
+    }
+
+    /// How many sealed segments are mapped, or open where they are not mapped, at once: at least one. Those that
+    /// nobody asks are given back for others; what a reader holds stays until it lets go. Default: 128.
+    #[must_use]
+    pub fn open_segments_max(mut self, count: usize) -> Self {
+        self.open_segments_max = count;
+        self
+    }
+
+    /// Who is told how far an open is: when a part of it begins, and about once in each MiB of frames that have to be
+    /// walked. Called from the threads that do the work, which wait for it. Default: nobody.
+    #[must_use]
+    pub fn observer(mut self, tell: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
+        self.observer = Observer::new(tell);
+        self
+    }
+
+    /// Where the sealed segments in `directory` are opened.
+    pub(crate) fn open_files(&self, directory: &Arc<dyn Directory>) -> Arc<OpenFiles> {
+        OpenFiles::new(Arc::clone(directory), self.sources.maps, self.open_segments_max)
     }
 
     /// Who does the work behind the appends. Default: a thread.

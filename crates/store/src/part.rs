@@ -1,8 +1,9 @@
 //! A part: one stretch of the log with its index and the segment that its frames lie in.
 
-use annals_index::{ActiveIndex, Index, SealedIndex};
+use annals_checkpoint::{Built, LazyIndex, Unopened};
+use annals_index::{ActiveIndex, Index};
 use annals_segment::{ActiveSegment, FrameBytes, SealedSegment};
-use annals_wire::{Digest, SegmentId, Sequence};
+use annals_wire::{SegmentId, Sequence};
 
 use crate::sync::{Arc, PoisonError, RwLock};
 
@@ -43,8 +44,10 @@ impl Frames {
 pub(crate) enum PartIndex {
     /// In memory. Only the last part's grows.
     Active(Arc<RwLock<ActiveIndex>>),
-    /// Used in place.
-    Sealed(Arc<SealedIndex>),
+    /// A footer, or the checkpoint's tables: used in place, and opened when first asked.
+    Lazy(Arc<LazyIndex>),
+    /// Built from frames and encoded, until the footer is written.
+    Built(Built),
 }
 
 /// One stretch of the log.
@@ -61,27 +64,66 @@ impl Part {
         Self { frames, index: PartIndex::Active(Arc::new(RwLock::new(index))), first_sequence }
     }
 
-    pub(crate) fn sealed(frames: Frames, index: Arc<SealedIndex>) -> Self {
-        let first_sequence = index.first_sequence();
-        Self { frames, index: PartIndex::Sealed(index), first_sequence }
+    pub(crate) fn lazy(frames: Frames, index: Arc<LazyIndex>) -> Self {
+        let first_sequence = index.place().first_sequence;
+        Self { frames, index: PartIndex::Lazy(index), first_sequence }
     }
 
-    /// Asks the index. What grows is held for as long as the question takes, so questions are short.
+    pub(crate) fn built(frames: Frames, built: Built) -> Self {
+        let first_sequence = built.index.first_sequence();
+        Self { frames, index: PartIndex::Built(built), first_sequence }
+    }
+
+    /// Asks the index. What grows is held for as long as the question takes, so questions are short. An index that
+    /// cannot be opened answers as one whose tables are damaged.
     pub(crate) fn ask<R>(&self, question: impl FnOnce(&dyn Index) -> R) -> R {
         match &self.index {
             PartIndex::Active(index) => question(&*index.read().unwrap_or_else(PoisonError::into_inner)),
-            PartIndex::Sealed(index) => question(&**index),
+            PartIndex::Built(built) => question(&*built.index),
+            PartIndex::Lazy(lazy) => match lazy.index() {
+                Ok(index) => question(&*index),
+                Err(_) => question(&lazy.without_tables()),
+            },
+        }
+    }
+
+    /// As [`Part::ask`]; but where the index cannot be opened because the log itself failed, that is said.
+    pub(crate) fn ask_opened<R>(
+        &self,
+        question: impl FnOnce(&dyn Index) -> R,
+    ) -> Result<R, annals_segment::Error> {
+        let PartIndex::Lazy(lazy) = &self.index else { return Ok(self.ask(question)) };
+        match lazy.index() {
+            Ok(index) => Ok(question(&*index)),
+            Err(Unopened::Log(error)) => Err(error),
+            Err(_) => Ok(question(&lazy.without_tables())),
+        }
+    }
+
+    /// How many events it has. Opens nothing.
+    pub(crate) fn row_count(&self) -> u32 {
+        match &self.index {
+            PartIndex::Lazy(lazy) => lazy.row_count(),
+            _ => self.ask(|index| index.row_count()),
         }
     }
 
     /// Whether the index is its segment's footer.
     pub(crate) fn has_footer(&self) -> bool {
-        matches!(&self.index, PartIndex::Sealed(index) if index.trailer().digest != Digest::NONE)
+        self.file_len() != 0
+    }
+
+    /// The length of the segment's file where the index is its footer, and 0 elsewhere.
+    pub(crate) fn file_len(&self) -> u64 {
+        match &self.index {
+            PartIndex::Lazy(lazy) => lazy.file_len().unwrap_or_default(),
+            _ => 0,
+        }
     }
 
     /// How many of the rows are visible when `visible` is the newest visible event.
     pub(crate) fn visible_rows(&self, visible: Sequence) -> u32 {
         let shown = (visible.0 + 1).saturating_sub(self.first_sequence.0);
-        self.ask(|index| u64::from(index.row_count()).min(shown)).try_into().unwrap_or(u32::MAX)
+        u32::try_from(shown).unwrap_or(u32::MAX).min(self.row_count())
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use annals_checkpoint::{LazyRun, Merge, RunRange, RunWriter, Runs, remove_run};
 use annals_index::{RunInput, RunMerge};
-use annals_segment::{SealedPlace, run_name};
+use annals_segment::{Directory, Inventory, SealedPlace, run_name};
 use annals_wire::{RunHeader, RunSegment, SegmentId};
 
 use crate::{
@@ -22,17 +22,13 @@ use crate::{
 const PAUSE: Duration = Duration::from_millis(2);
 
 impl View {
-    /// Takes those of the runs over `found` that are of use here; returns the others.
-    pub(crate) fn take_runs(
-        &mut self,
-        found: &[RunRange],
-        run: impl Fn(RunRange, Vec<RunSegment>) -> LazyRun,
-    ) -> Vec<RunRange> {
+    /// Takes those of the runs over `found` that are of use here.
+    pub(crate) fn take_runs(&mut self, directory: &Arc<dyn Directory>, found: &[RunRange], maps: bool) {
         let sealed = self.sealed_with_footers();
         let oldest = sealed.first().map_or(SegmentId(1), |place| place.id);
-        let runs = Runs::choose(found, oldest, sealed.last().map(|place| place.id));
-        self.runs = runs.used.iter().map(|range| Arc::new(run(*range, segments(&sealed, *range)))).collect();
-        runs.superfluous
+        let used = Runs::choose(found, oldest, sealed.last().map(|place| place.id)).used;
+        let run = |range| LazyRun::new(directory, range, self.store, segments(&sealed, range), maps);
+        self.runs = used.into_iter().map(|range| Arc::new(run(range))).collect();
     }
 
     /// The oldest segments, as far as they have footers: what runs may cover.
@@ -63,12 +59,24 @@ impl Shared {
             return Ok(());
         }
         let _one_at_a_time = lock(&writer.merging);
+        self.remove_superfluous()?;
         while let Some(merge) = self.next_merge() {
             if !self.merge_run(&merge)? {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// Removes runs whose segments are covered by others: whoever made those did not get that far.
+    fn remove_superfluous(&self) -> Result<(), Error> {
+        let inventory = Inventory::list(&*self.directory)?;
+        let found: Vec<RunRange> =
+            inventory.runs.iter().map(|run| RunRange { first: run.first, last: run.last }).collect();
+        let sealed = self.view().sealed_with_footers();
+        let oldest = sealed.first().map_or(SegmentId(1), |place| place.id);
+        let superfluous = Runs::choose(&found, oldest, sealed.last().map(|place| place.id)).superfluous;
+        superfluous.iter().try_for_each(|range| Ok(remove_run(&*self.directory, *range)?))
     }
 
     fn next_merge(&self) -> Option<Merge> {

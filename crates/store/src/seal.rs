@@ -4,21 +4,21 @@
 //! Invariant: a footer is derived. Where it cannot be written, the index stays in memory and the reason is
 //! told; no event depends on it.
 
-use annals_checkpoint::index_segment;
-use annals_index::{ActiveIndex, Index, SealedIndex};
-use annals_segment::{FoundFooter, SealedPlace, SealedSegment};
+use annals_checkpoint::{LazyIndex, Unopened, encode_index, index_segment};
+use annals_index::ActiveIndex;
+use annals_segment::{SealedPlace, SealedSegment};
 use annals_wire::{Digest, FooterTrailer, SegmentId, Sequence};
 
 use crate::{
     Error,
     part::{Frames, Part, PartIndex},
     store::{Shared, lock},
-    sync::{Arc, PoisonError},
+    sync::{Arc, Ordering, PoisonError},
 };
 
 impl Shared {
     pub(crate) fn sealed_segment(&self, place: SealedPlace) -> SealedSegment {
-        SealedSegment::new(Arc::clone(&self.directory), place, self.options.sources.maps)
+        SealedSegment::within(&self.files, place)
     }
 
     /// Gives every sealed segment that has none its footer.
@@ -41,8 +41,11 @@ impl Shared {
     /// The oldest sealed segment without a footer, with its parts.
     fn next_to_seal(&self) -> Option<(Arc<SealedSegment>, Vec<Part>)> {
         let view = self.view();
-        let part =
-            view.parts.iter().find(|part| matches!(part.frames, Frames::Sealed(_)) && !part.has_footer())?;
+        let is_due = |part: &&Part| {
+            !part.has_footer()
+                && matches!(&part.frames, Frames::Sealed(segment) if !segment.is_footer_mapped())
+        };
+        let part = view.parts.iter().find(is_due)?;
         let Frames::Sealed(segment) = &part.frames else { return None };
         let id = segment.place().id;
         let parts = view.parts.iter().filter(|part| part.frames.segment() == id).cloned();
@@ -50,18 +53,31 @@ impl Shared {
     }
 
     fn seal(&self, segment: &Arc<SealedSegment>, parts: &[Part]) -> Result<(), Error> {
+        let digest = segment.digest()?;
         let footer = match parts {
             [Part { index: PartIndex::Active(index), .. }] => {
                 let index = index.read().unwrap_or_else(PoisonError::into_inner);
-                encode(&index, segment.place(), segment.digest()?)
+                encode(&index, segment.place(), digest)
             }
-            _ => encode(&index_segment(segment)?.0, segment.place(), segment.digest()?),
+            [Part { index: PartIndex::Built(built), .. }] => {
+                let mut footer = built.footer.to_vec();
+                FooterTrailer::set_digest(&mut footer, digest)
+                    .map_err(annals_segment::Error::bytes(segment.path(), segment.place().end))?;
+                footer
+            }
+            _ => encode(&index_segment(segment)?.0, segment.place(), digest),
         };
         self.writer()?.space.check_derived(footer.len() as u64)?;
         segment.write_footer(&footer)?;
-        let FoundFooter::Sound(region) = segment.footer()? else { return Err(unsound(segment)) };
-        let index = SealedIndex::new(Arc::new(region)).map_err(|_| unsound(segment))?;
-        let part = Part::sealed(Frames::Sealed(Arc::clone(segment)), Arc::new(index));
+        let row_count = parts.iter().map(Part::row_count).sum();
+        let file_len = segment.place().end + footer.len() as u64;
+        let index = LazyIndex::footer(Arc::clone(segment), row_count, file_len, false);
+        match index.index() {
+            Ok(_) => {}
+            Err(Unopened::Log(error)) => return Err(error.into()),
+            Err(_) => return Err(unsound(segment)),
+        }
+        let part = Part::lazy(Frames::Sealed(Arc::clone(segment)), Arc::new(index));
         let id = segment.place().id;
         self.change_view(|view| {
             let first = view.parts.partition_point(|part| part.frames.segment() < id);
@@ -71,50 +87,45 @@ impl Shared {
         Ok(())
     }
 
-    /// Builds the index of a part again whose tables are damaged.
+    /// Builds the index of a part again whose tables are damaged, or cannot be opened.
     pub(crate) fn mend_index(&self, segment: SegmentId, first: Sequence, why: &str) -> Result<(), Error> {
         let view = self.view();
         let part =
             view.parts.iter().find(|part| part.frames.segment() == segment && part.first_sequence == first);
-        let Some(Part { index: PartIndex::Sealed(index), frames, .. }) = part else { return Ok(()) };
-        let trailer = *index.trailer();
-        let place = SealedPlace {
-            store: trailer.store,
-            id: trailer.segment,
-            generation: trailer.generation,
-            first_sequence: trailer.first_sequence,
-            end: trailer.frames_end,
-            chain: trailer.chain,
+        let Some(Part { index: PartIndex::Lazy(index), frames, .. }) = part else { return Ok(()) };
+        let why = match index.index() {
+            Ok(_) => why.to_owned(),
+            Err(Unopened::Log(error)) => return Err(error.into()),
+            Err(why) => why.to_string(),
         };
-        let prefix = SealedSegment::new(Arc::clone(&self.directory), place, false);
+        let prefix = SealedSegment::new(Arc::clone(&self.directory), *index.place(), false);
         let (rebuilt, _) = index_segment(&prefix)?;
-        let file = if trailer.digest == Digest::NONE { "the checkpoint's tables" } else { "the footer" };
+        index.reject();
+        let is_footer = index.file_len().is_some();
+        if !is_footer {
+            self.is_checkpoint_damaged.store(true, Ordering::Release);
+        }
+        let file = if is_footer { "the footer" } else { "the checkpoint's tables" };
         self.incident(format!("{file} of {} were damaged and built again: {why}", frames.path().display()));
         let mended = Part::active(frames.clone(), rebuilt);
         self.change_view(|view| {
             // Sealing may have replaced the part meanwhile, or another reader mended it.
             let is_damaged =
-                |part: &Part| matches!(&part.index, PartIndex::Sealed(found) if Arc::ptr_eq(found, index));
+                |part: &Part| matches!(&part.index, PartIndex::Lazy(found) if Arc::ptr_eq(found, index));
             if let Some(part) = view.parts.iter_mut().find(|part| is_damaged(part)) {
                 *part = Part { frames: part.frames.clone(), ..mended };
             }
         });
+        if let Some(writer) = &self.writer {
+            writer.worker.wake_to_work();
+        }
         Ok(())
     }
 }
 
 /// The footer of a sealed segment whose frames are all in `index`.
 pub(crate) fn encode(index: &ActiveIndex, place: &SealedPlace, digest: Digest) -> Vec<u8> {
-    index.encode(&FooterTrailer {
-        store: place.store,
-        segment: place.id,
-        generation: place.generation,
-        chain: place.chain,
-        frames_end: place.end,
-        first_sequence: place.first_sequence,
-        row_count: index.row_count(),
-        digest,
-    })
+    encode_index(index, place, digest)
 }
 
 /// What was written cannot be read back.

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use annals_checkpoint::OpenReport;
 use annals_index::{Query, QueryItem};
-use annals_segment::Directory;
+use annals_segment::{Directory, OpenFiles};
 use annals_wire::{Coordinate, EventId, Kind, Lane, Sequence, StoreId};
 
 use crate::{
     Durability, Error, Event, Events, NewEvent, Options, Receipt,
     kinds::Kinds,
-    sync::{Arc, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError, RwLock},
+    sync::{Arc, AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError, RwLock},
     turn::Writer,
     view::{Trouble, View},
 };
@@ -36,12 +36,16 @@ impl Drop for Hold {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) directory: Arc<dyn Directory>,
+    /// Where sealed segments are opened, and how many at once.
+    pub(crate) files: Arc<OpenFiles>,
     pub(crate) options: Options,
     pub(crate) report: OpenReport,
     pub(crate) view: RwLock<Arc<View>>,
     /// The newest event that may be read.
     pub(crate) visible: AtomicU64,
     pub(crate) kinds: RwLock<Kinds>,
+    /// Whether the checkpoint's tables turned out damaged, and it is to be replaced.
+    pub(crate) is_checkpoint_damaged: AtomicBool,
     /// What went wrong since the open and was mended, or waits to be.
     pub(crate) incidents: Mutex<Vec<String>>,
     /// Why the store could be opened for reading only, though it was to be written.

@@ -13,7 +13,7 @@ use annals_segment::{
     CHECKPOINT, Directory, DiskDirectory, Inventory, Layout, Newest, Outside, SealedPlace, SealedSegment,
     Tail, live_epoch, read_frontier, segment_name,
 };
-use annals_wire::{Chain, Digest, Frontier, SegmentHeader};
+use annals_wire::{Chain, Digest, Frontier, SegmentId, StoreId};
 use serde::Serialize;
 
 use crate::{Error, open, seal, sync::Arc};
@@ -178,7 +178,7 @@ fn look_at_checkpoint(
     directory: &dyn Directory,
     report: &mut VerifyReport,
 ) -> Result<Option<FoundCheckpoint>, Error> {
-    match find_checkpoint(directory, false)? {
+    match find_checkpoint(directory)? {
         Some(Ok(found)) => Ok(Some(found)),
         Some(Err(why)) => {
             let file = directory.path().join(CHECKPOINT).display().to_string();
@@ -206,11 +206,23 @@ impl Walk<'_> {
         if let Some(newest) = &self.layout.newest {
             self.newest(newest, &mut frames, report, show)?;
         }
+        self.compare_head(report);
         report.event_count = frames.event_count;
         report.control_count = frames.control_count;
         report.stream_count = frames.stream_count();
         report.damage.append(&mut frames.damage);
         Ok(())
+    }
+
+    /// Compares what the checkpoint's head says of the segments with the log.
+    fn compare_head(&self, report: &mut VerifyReport) {
+        let Some(found) = self.checkpoint else { return };
+        let path = self.directory.path();
+        if let Err(error) = annals_checkpoint::Plan::check_checkpoint(&found.head, self.layout, path) {
+            report.damaged(&error);
+        } else if report.checkpoint.is_none() {
+            report.checkpoint = Some("older than the log, or another store's, and not used".to_owned());
+        }
     }
 
     fn sealed(
@@ -225,16 +237,23 @@ impl Walk<'_> {
         let start = report.byte_count;
         report.byte_count += place.end;
         report.segment_count += 1;
-        let walked = segment.header().copied().and_then(|header| {
+        let mut prefix = Prefix::new(self.watermark(place.store, place.id), *place);
+        let walked = segment.header().and_then(|header| {
             frames.begin(segment.path(), &header);
             segment.scan(FRAME_TYPES, &mut |offset, frame| {
                 show(start + offset);
+                prefix.reach(offset, &index, frames);
                 frames.check(&mut index, segment.path(), offset, frame);
+                prefix.chain = prefix.chain.then(frame.header.header_crc);
                 Ok(())
             })
         });
         match walked {
-            Ok(_) if frames.is_indexed() => self.footer(&segment, &index, report),
+            Ok(_) if frames.is_indexed() => {
+                prefix.reach(place.end, &index, frames);
+                self.footer(&segment, &index, report)?;
+                self.compare_checkpoint(&prefix, report)
+            }
             Ok(_) => Ok(()),
             Err(error) if error.is_damage() => {
                 report.damaged(&error);
@@ -290,18 +309,25 @@ impl Walk<'_> {
         let start = report.byte_count;
         report.byte_count += newest.len;
         report.segment_count += 1;
-        let head = self.checkpoint.map(|found| &found.head);
-        let of_newest = head.filter(|head| head.store == header.store && head.watermark.segment == header.id);
+        let watermark = self.watermark(header.store, header.id);
         let outside = Outside {
             start: None,
-            checkpoint_end: of_newest.map_or(0, |head| head.watermark.offset),
+            checkpoint_end: watermark.unwrap_or_default(),
             frontier_end: self
                 .frontier
                 .filter(|frontier| frontier.segment == header.id)
                 .map(|found| found.end),
         };
         let mut index = ActiveIndex::new(header.first_sequence);
-        let mut prefix = Prefix::new(of_newest.map(|head| head.watermark.offset), header);
+        let place = SealedPlace {
+            store: header.store,
+            id: header.id,
+            generation: header.generation,
+            first_sequence: header.first_sequence,
+            end: newest.len,
+            chain: Chain::default(),
+        };
+        let mut prefix = Prefix::new(watermark, place);
         frames.begin(&path, header);
         let walked = Tail::walk(&**self.directory, newest, outside, FRAME_TYPES, &mut |offset, frame| {
             show(start + offset);
@@ -317,7 +343,7 @@ impl Walk<'_> {
                     format!("{name} ends in {} torn bytes at offset {}: {}", torn.len, torn.offset, torn.why)
                 });
                 if frames.is_indexed() {
-                    self.compare_checkpoint(newest, &prefix, report);
+                    self.compare_checkpoint(&prefix, report)?;
                 }
                 Ok(())
             }
@@ -329,20 +355,17 @@ impl Walk<'_> {
         }
     }
 
-    /// Compares the checkpoint with what the frames up to its watermark give.
-    fn compare_checkpoint(&self, newest: &Newest, prefix: &Prefix<'_>, report: &mut VerifyReport) {
-        let Some(found) = self.checkpoint else { return };
+    /// Where the checkpoint's watermark lies in the segment `id`, if it is that segment's.
+    fn watermark(&self, store: StoreId, id: SegmentId) -> Option<u64> {
+        let head = self.checkpoint.map(|found| &found.head);
+        let own = head.filter(|head| head.store == store && head.watermark.segment == id);
+        own.map(|head| head.watermark.offset)
+    }
+
+    /// Compares the checkpoint with what the frames up to its watermark give, in the segment where that lies.
+    fn compare_checkpoint(&self, prefix: &Prefix, report: &mut VerifyReport) -> Result<(), Error> {
+        let Some(found) = self.checkpoint.filter(|_| prefix.offset.is_some()) else { return Ok(()) };
         let watermark = &found.head.watermark;
-        if let Err(error) =
-            annals_checkpoint::Plan::check_checkpoint(&found.head, self.layout, self.directory.path())
-        {
-            report.damaged(&error);
-            return;
-        }
-        if found.head.store != newest.header.store || watermark.segment != newest.header.id {
-            report.checkpoint = Some("older than the newest segment, and not used".to_owned());
-            return;
-        }
         let Some(reached) = &prefix.reached else {
             // The log went another way since, or these are other frames than those that the checkpoint saw.
             let name = segment_name(watermark.segment, watermark.generation);
@@ -350,16 +373,15 @@ impl Walk<'_> {
             let (expected, found) = ("the end of a frame".to_owned(), "within one".to_owned());
             let what = "the place where the checkpoint ends";
             report.damaged(&annals_segment::Error::Mismatch { path, offset, what, expected, found });
-            return;
+            return Ok(());
         };
         let file = self.directory.path().join(CHECKPOINT).display().to_string();
-        let tables_start =
-            found.region.len().saturating_sub(usize::try_from(found.tables_len).unwrap_or(usize::MAX));
-        let tables = found.region.get(tables_start..).unwrap_or_default();
-        if let Some(place) = first_difference(&reached.tables, tables) {
+        let tables_start = found.tables_offset;
+        let tables = found.tables(false)?;
+        if let Some(place) = first_difference(&reached.tables, &tables) {
             let what =
                 "the tables are not those that the frames give; the next open does without them".to_owned();
-            report.damaged_derived(file.clone(), Some(tables_start as u64 + place), what);
+            report.damaged_derived(file.clone(), Some(tables_start + place), what);
         }
         let names: Vec<_> = found.head.kind_names.iter().map(|(kind, name)| (*kind, name.clone())).collect();
         let fold = &reached.fold;
@@ -381,13 +403,14 @@ impl Walk<'_> {
             watermark.offset,
             segment_name(watermark.segment, watermark.generation)
         ));
+        Ok(())
     }
 }
 
 /// What the frames give up to a checkpoint's watermark.
-struct Prefix<'a> {
+struct Prefix {
     offset: Option<u64>,
-    header: &'a SegmentHeader,
+    place: SealedPlace,
     chain: Chain,
     reached: Option<Reached>,
 }
@@ -398,9 +421,9 @@ struct Reached {
     chain: Chain,
 }
 
-impl<'a> Prefix<'a> {
-    fn new(offset: Option<u64>, header: &'a SegmentHeader) -> Self {
-        Self { offset, header, chain: Chain::default(), reached: None }
+impl Prefix {
+    fn new(offset: Option<u64>, place: SealedPlace) -> Self {
+        Self { offset, place, chain: Chain::default(), reached: None }
     }
 
     /// Keeps what the frames gave when the walk reaches the watermark.
@@ -408,14 +431,7 @@ impl<'a> Prefix<'a> {
         if self.reached.is_some() || self.offset != Some(offset) {
             return;
         }
-        let place = SealedPlace {
-            store: self.header.store,
-            id: self.header.id,
-            generation: self.header.generation,
-            first_sequence: self.header.first_sequence,
-            end: offset,
-            chain: self.chain,
-        };
+        let place = SealedPlace { end: offset, chain: self.chain, ..self.place };
         let tables = seal::encode(index, &place, Digest::NONE);
         self.reached = Some(Reached { tables, fold: frames.fold.clone(), chain: self.chain });
     }

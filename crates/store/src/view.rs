@@ -58,7 +58,7 @@ impl Part {
         &self,
         question: impl FnOnce(&dyn Index) -> Result<R, annals_index::Error>,
     ) -> Result<R, Trouble> {
-        self.ask(question).map_err(|error| self.trouble(error.to_string()))
+        self.ask_opened(question)?.map_err(|error| self.trouble(error.to_string()))
     }
 
     /// The event with `id`, which is read where the index has only the hashes of ids.

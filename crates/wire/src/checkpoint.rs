@@ -38,8 +38,9 @@ pub struct Watermark {
     pub mark: Digest,
 }
 
-/// A sealed segment that a checkpoint stands on.
+/// A sealed segment that a checkpoint stands on: enough to open without touching it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "CoveredFields", into = "CoveredFields")]
 #[expect(clippy::exhaustive_structs, reason = "made by whoever checkpoints: every field must be given")]
 pub struct CoveredSegment {
     /// The segment.
@@ -52,6 +53,24 @@ pub struct CoveredSegment {
     pub end: u64,
     /// Its chain there.
     pub chain: Chain,
+    /// The length of its file with its footer; 0 where it had none yet when the checkpoint was written.
+    pub len: u64,
+}
+
+/// A covered segment as it is stored: there is one for each segment of the log, so its fields have no names.
+type CoveredFields = (SegmentId, Generation, Sequence, u64, Chain, u64);
+
+impl From<CoveredFields> for CoveredSegment {
+    fn from((id, generation, first_sequence, end, chain, len): CoveredFields) -> Self {
+        Self { id, generation, first_sequence, end, chain, len }
+    }
+}
+
+impl From<CoveredSegment> for CoveredFields {
+    fn from(covered: CoveredSegment) -> Self {
+        let CoveredSegment { id, generation, first_sequence, end, chain, len } = covered;
+        (id, generation, first_sequence, end, chain, len)
+    }
 }
 
 /// A checkpoint's head.
@@ -152,6 +171,11 @@ impl CheckpointHead {
         let behind = ids.clone().skip(1).chain([decoded.watermark.segment]);
         if ids.zip(behind).any(|(id, behind)| id.next() != Some(behind)) {
             return Err(reader.invalid("the segments that it stands on have gaps"));
+        }
+        if decoded.covered.iter().any(|covered| covered.len != 0 && covered.len <= covered.end) {
+            return Err(
+                reader.invalid("a segment that it stands on has a footer and no bytes behind its frames")
+            );
         }
         let padding = prefix.tables_offset() - reader.position() as u64;
         reader.zeros(usize::try_from(padding).expect("under 8"))?;

@@ -194,6 +194,18 @@ impl FooterTrailer {
         Self::decode(bytes).map(|(trailer, footer_len, _)| (trailer, footer_len))
     }
 
+    /// Puts `digest` into the trailer that `footer` ends with.
+    ///
+    /// # Errors
+    /// [`Error`] where there is none, or it is damaged.
+    pub fn set_digest(footer: &mut [u8], digest: Digest) -> Result<(), Error> {
+        let (trailer, footer_len, head_crc) = Self::decode(footer)?;
+        if let Some(bytes) = footer.last_chunk_mut::<TRAILER_LEN>() {
+            bytes.copy_from_slice(&Self { digest, ..trailer }.encode(footer_len, head_crc));
+        }
+        Ok(())
+    }
+
     /// Decodes the trailer that `bytes` end with; returns it, the footer's length and its head's CRC.
     fn decode(bytes: &[u8]) -> Result<(Self, u64, u32), Error> {
         let bytes = bytes.last_chunk::<TRAILER_LEN>().ok_or(Error::Truncated {

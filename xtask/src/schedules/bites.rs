@@ -173,7 +173,7 @@ pub(super) const BITES: &[Bite] = &[
     Bite {
         model: "a_mended_index_hides_nothing",
         path: SEAL,
-        line: "matches!(&part.index, PartIndex::Sealed(found) if Arc::ptr_eq(found, index));",
+        line: "matches!(&part.index, PartIndex::Lazy(found) if Arc::ptr_eq(found, index));",
         instead: "part.frames.segment() == segment && part.first_sequence == first;",
     },
     // Segments that were sealed since the landmark are not a checkpoint's.

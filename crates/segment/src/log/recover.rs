@@ -191,8 +191,9 @@ const REWRITTEN_LEN: usize = 1 << 20;
 /// wrong just then must not become what the disk has.
 fn rewrite(file: &dyn File, path: &Path, seed: FrameSeed, range: Range<u64>) -> Result<(), Error> {
     let (mut frames, mut written, mut read) = (Vec::new(), range.start, range.start);
+    let buffers = Arc::default();
     while written < range.end {
-        let frame = FrameBytes::read(file, path, seed, read)?;
+        let frame = FrameBytes::read(&buffers, file, path, seed, read)?;
         frames.extend_from_slice(frame.as_bytes());
         read += frame.as_bytes().len() as u64;
         if frames.len() >= REWRITTEN_LEN || read >= range.end {

@@ -158,7 +158,7 @@ fn a_disk_that_takes_no_more_ends_the_writer_and_not_the_readers() {
 fn fail_read(maps: bool, errno: Errno, at: u64) -> bool {
     let (disk, store) = opened();
     drop(store);
-    let store = options(5).maps(maps).open_on(disk.clone()).unwrap();
+    let store = options(5).maps(maps).open_segments_max(1).open_on(disk.clone()).unwrap();
     disk.inject_read(disk.read_count() + at, ReadFault::Fail(errno), Span::Once);
     let before = disk.read_count();
     let read = store.get(id(0));

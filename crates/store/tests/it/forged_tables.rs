@@ -51,10 +51,13 @@ const LIES: [fn(&mut FooterTrailer); 5] = [
     |trailer| trailer.frames_end -= 8,
 ];
 
+/// What is told of files that were not used, when all was read.
 fn rejected(disk: &SimulatedDirectory) -> Vec<String> {
     let store = options(9).open_on(disk.kill()).unwrap();
     assert_eq!(store.all().count(), 4);
-    store.report().rejected.iter().map(|rejected| format!("{}: {}", rejected.file, rejected.why)).collect()
+    let rejected = store.report().rejected.iter();
+    let rejected = rejected.map(|rejected| format!("{}: {}", rejected.file, rejected.why));
+    rejected.chain(store.incidents()).collect()
 }
 
 /// A store with a sealed segment, and a checkpoint in the newest.

@@ -244,13 +244,17 @@ fn a_checkpoint_that_nothing_writes_is_refused() {
         "checkpoint",
         &[
             ("version 0", &[(0x08, &[0])]),
-            ("a head with a byte more", &[(0x0c, &[0x32])]),
-            ("a head with a byte less", &[(0x0c, &[0x30])]),
+            ("a head with a byte more", &[(0x0c, &[0x0e])]),
+            ("a head with a byte less", &[(0x0c, &[0x0c])]),
             ("a field less", &[(0x20, &[0x84])]),
             ("an unknown field", &[(0x22, b"x")]),
             ("a gap behind the covered segments", &[(0x52, &[3])]),
             ("a number longer than it must be", &[(0x67, &[0, 0x20])]),
-            ("padding", &[(0x157, &[1])]),
+            ("a covered segment with a field less", &[(0xc7, &[0x95])]),
+            ("a covered segment with a field more", &[(0xc7, &[0x97])]),
+            ("a footer without a byte", &[(0xd4, &[0x03, 0xe0])]),
+            ("a file that is shorter than its frames", &[(0xd4, &[0x03, 0xdf])]),
+            ("padding", &[(0x12f, &[1])]),
         ],
     );
 }

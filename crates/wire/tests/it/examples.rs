@@ -394,6 +394,7 @@ fn checkpoint(store: &Store) -> Example {
             first_sequence: Sequence(1),
             end: end.end,
             chain: end.chain,
+            len: 2048,
         }],
         kind_names: vec![(order_placed(), "order-placed".to_owned())],
         control: store.named.hash(),

@@ -272,15 +272,16 @@ prop_compose! {
     /// Segments without a gap, the last of them in front of the watermark's.
     fn covered(count: usize)(
         first in 1..=u64::MAX - 100,
-        segments in collection::vec((any::<u32>(), any::<u64>(), any::<u64>(), any::<u32>()), count),
+        segments in collection::vec((any::<u32>(), any::<u64>(), any::<u32>(), any::<u32>(), any::<u32>()), count),
     ) -> Vec<CoveredSegment> {
         let numbered = (first..).zip(segments);
-        let covered = numbered.map(|(id, (generation, first_sequence, end, chain))| CoveredSegment {
+        let covered = numbered.map(|(id, (generation, first_sequence, end, chain, footer_len))| CoveredSegment {
             id: SegmentId(id),
             generation: Generation(generation),
             first_sequence: Sequence(first_sequence),
-            end,
+            end: u64::from(end),
             chain: Chain(chain),
+            len: if footer_len % 4 == 0 { 0 } else { u64::from(end) + u64::from(footer_len) },
         });
         covered.collect()
     }

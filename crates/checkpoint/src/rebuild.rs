@@ -1,0 +1,81 @@
+//! Indexes of sealed segments from their frames, on all cores where there are several.
+//!
+//! Invariant: what comes out has the order of what went in, and does not depend on how many cores there are. Of several
+//! segments no more indexes are in memory at once than there are cores; what stays is encoded.
+
+use std::{num::NonZero, sync::Arc, thread};
+
+use annals_index::{ActiveIndex, SealedIndex};
+use annals_segment::{Error, Position, SealedSegment};
+use annals_wire::Digest;
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
+use crate::{
+    Observer, PartIndex,
+    fold::{encode_index, index_frames},
+    observer::Walked,
+};
+
+/// An index that was built from frames and encoded: a footer but for the digest of the frames.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Built {
+    /// The index.
+    pub index: Arc<SealedIndex>,
+    /// Its bytes.
+    pub footer: Arc<Vec<u8>>,
+}
+
+/// A stretch to be indexed: the frames of a segment from a place on.
+#[derive(Debug)]
+pub(crate) struct Stretch {
+    pub(crate) segment: Arc<SealedSegment>,
+    pub(crate) start: Position,
+}
+
+/// What indexing a stretch gave.
+#[derive(Debug)]
+pub(crate) struct Rebuilt {
+    pub(crate) segment: Arc<SealedSegment>,
+    pub(crate) index: PartIndex,
+    pub(crate) passed_over: u64,
+}
+
+/// Indexes all of `stretches`.
+pub(crate) fn rebuild(stretches: Vec<Stretch>, observer: &Observer) -> Vec<Result<Rebuilt, Error>> {
+    if stretches.is_empty() {
+        return Vec::new();
+    }
+    let len = |stretch: &Stretch| stretch.segment.place().end - stretch.start.offset;
+    let walked = Walked::new(observer, "frames", stretches.iter().map(len).sum());
+    let is_one = stretches.len() == 1;
+    let build = |stretch: Stretch| build(stretch, is_one, &walked);
+    let count = thread::available_parallelism().map_or(1, NonZero::get).min(stretches.len());
+    // Threads of this open's own, which end with it. Where there are none to be had, it takes longer.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(count).build().ok().filter(|_| count > 1);
+    match pool {
+        Some(pool) => pool.install(|| stretches.into_par_iter().map(build).collect()),
+        None => stretches.into_iter().map(build).collect(),
+    }
+}
+
+fn build(stretch: Stretch, is_one: bool, walked: &Walked<'_>) -> Result<Rebuilt, Error> {
+    let Stretch { segment, start } = stretch;
+    let mut step = walked.begin(start.offset);
+    let (index, passed_over) = index_frames(&segment, start, &mut |offset| step.event(offset))?;
+    segment.check_end()?;
+    step.reach(segment.place().end);
+    let is_whole = start.next_sequence == segment.place().first_sequence;
+    let index =
+        if is_one || !is_whole { PartIndex::Active(Box::new(index)) } else { encoded(index, &segment) };
+    Ok(Rebuilt { segment, index, passed_over })
+}
+
+/// `index`, encoded: it takes a part of the memory.
+fn encoded(index: ActiveIndex, segment: &SealedSegment) -> PartIndex {
+    let footer = Arc::new(encode_index(&index, segment.place(), Digest::NONE));
+    match SealedIndex::new(Arc::clone(&footer) as Arc<dyn AsRef<[u8]> + Send + Sync>) {
+        Ok(sealed) => PartIndex::Built(Built { index: Arc::new(sealed), footer }),
+        Err(_) => PartIndex::Active(Box::new(index)),
+    }
+}
