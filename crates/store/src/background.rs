@@ -97,7 +97,10 @@ impl Shared {
     /// One round of everything that waits to be done.
     pub(crate) fn pump(&self) -> Result<(), Error> {
         self.pump_what_is_due()?;
-        self.merge_or_tell();
+        // Of a store that was closed and only read since, no file is touched.
+        if lock(&self.writer()?.turn).has_frontier {
+            self.merge_or_tell();
+        }
         Ok(())
     }
 

@@ -194,7 +194,8 @@ impl View {
     }
 
     /// The place of the first part, from that at `place` on in `direction`, which may hold an event with all keys of
-    /// one of the lists `keys`. Runs are asked where there are some; a part that no run covers may hold anything.
+    /// one of the lists `keys`. Runs are asked where there are some; a part that no run covers may hold anything, if
+    /// it has any event.
     pub(crate) fn next_part(
         &self,
         keys: &[impl AsRef<[u32]>],
@@ -203,7 +204,18 @@ impl View {
     ) -> Result<Option<usize>, Trouble> {
         while let Some(part) = self.parts.get(place) {
             let segment = part.frames.segment();
-            let Some(run) = self.run_of(segment) else { return Ok(Some(place)) };
+            let Some(run) = self.run_of(segment) else {
+                if part.row_count() > 0 {
+                    return Ok(Some(place));
+                }
+                // It begins where the next one does, and whoever goes by sequences would be led astray.
+                match direction {
+                    Direction::Forward => place += 1,
+                    Direction::Backward if place == 0 => break,
+                    Direction::Backward => place -= 1,
+                }
+                continue;
+            };
             let behind = match next_segment(run, keys, segment, direction)? {
                 Some(found) if found == segment => return Ok(Some(place)),
                 Some(found) => return Ok(Some(self.first_of(found))),
