@@ -49,7 +49,7 @@ impl DiskUse {
         }
         for (id, file) in &inventory.segments {
             let next = id.next().and_then(|next| inventory.segments.get(&next));
-            let next_header = next.and_then(|next| next.header.as_ref().ok());
+            let next_header = next.and_then(|next| next.header.as_ref()?.as_ref().ok());
             let sealed_end = next_header.and_then(|header| header.previous).map(|previous| previous.end);
             let manifest = inventory.manifest.as_ref().map(|found| &found.manifest);
             let newest_end = || manifest.and_then(|manifest| manifest.clean).map(|clean| clean.end);
