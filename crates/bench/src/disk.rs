@@ -5,7 +5,7 @@
 //! their footers. What is shared is shared in the page cache as well.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -109,7 +109,7 @@ impl Copy {
             let is_shared = sealed.contains(from) || name(from).ends_with(RUN_SUFFIX);
             let is_linked = is_shared && fs::hard_link(from, &to).is_ok();
             if !is_linked {
-                fs::copy(from, &to).map_err(Failure::io("copy", from))?;
+                copy_durably(from, &to).map_err(Failure::io("copy", from))?;
             }
         }
         let as_made = listing(directory.path())?;
@@ -124,6 +124,12 @@ impl Copy {
     pub(crate) fn renewed(self) -> Result<Self, Failure> {
         if listing(self.path())? == self.as_made { Ok(self) } else { Self::new(&self.original, |_| false) }
     }
+}
+
+/// Copies a file, and its bytes to the disk: whoever syncs the copy then waits for its own bytes only.
+fn copy_durably(from: &Path, to: &Path) -> io::Result<()> {
+    fs::copy(from, to)?;
+    fs::OpenOptions::new().write(true).open(to)?.sync_all()
 }
 
 /// All files of a store but those that say who has it open.

@@ -66,6 +66,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Where the stores are built; what an earlier run with the same arguments kept there is used again
+    ///
+    /// Whichever version of the program made it: after a change of the format, give another directory.
     #[arg(long)]
     dir: Option<PathBuf>,
     /// Keep what was built

@@ -41,7 +41,7 @@ pub(crate) struct Row {
     heap: Option<f64>,
     /// Events of the whole store for each second of the median.
     pub(super) events_per_second: Option<f64>,
-    /// What the last open said that it did.
+    /// What the slowest open said that it did.
     report: Option<serde_json::Value>,
 }
 
@@ -49,6 +49,7 @@ impl Row {
     pub(super) fn new(what: &'static str, state: &'static str, probes: &[Probe]) -> Self {
         let samples = |of: fn(&Probe) -> f64| probes.iter().map(of).collect::<Samples>();
         let total = samples(|probe| probe.total_ms);
+        let slowest = probes.iter().max_by(|left, right| left.total_ms.total_cmp(&right.total_ms));
         #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
         let memory = |of: fn(&Memory) -> Option<u64>| {
             let found: Samples =
@@ -70,7 +71,7 @@ impl Row {
             resident_max: memory(|memory| memory.resident_max),
             heap: memory(|memory| Some(memory.heap)).filter(|_| what != "sqlite"),
             events_per_second: None,
-            report: probes.last().and_then(|probe| probe.report.clone()),
+            report: slowest.and_then(|probe| probe.report.clone()),
         }
     }
 
