@@ -154,6 +154,28 @@ pub(crate) fn files(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(files)
 }
 
+/// Reads all files in `directory`, so that all their pages are in the cache.
+pub(crate) fn fill_cache(directory: &Path) -> Result<(), Failure> {
+    for path in files(directory)? {
+        let read = fs::File::open(&path).and_then(|mut file| io::copy(&mut file, &mut Nowhere));
+        read.map_err(Failure::io("read", &path))?;
+    }
+    Ok(())
+}
+
+/// What takes bytes and keeps none. `io::sink` would not do: what goes there need not be read.
+struct Nowhere;
+
+impl io::Write for Nowhere {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(std::hint::black_box(bytes).len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Makes the system forget the pages of all files in `directory`, so that they come from the disk again.
 #[cfg(target_os = "linux")]
 pub(crate) fn drop_cache(directory: &Path) -> Result<(), Failure> {

@@ -33,6 +33,7 @@ use self::{
 };
 use crate::{
     content::Content,
+    disk::fill_cache,
     failure::Failure,
     figures::{grouped, shown},
     generate::Generated,
@@ -151,6 +152,8 @@ impl Arguments {
 
 fn measure(cell: &Cell, arguments: &Arguments) -> Result<CellFigures, Failure> {
     let mut rows = closed::measure(cell, arguments.runs)?;
+    // The caches were dropped; all that follows is with warm ones.
+    fill_cache(&cell.annals)?;
     let sequential = Sequential::measure(&cell.annals)?;
     rows.extend(rebuilt::measure(cell, arguments.runs)?);
     if arguments.kills > 0 {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     content::mix,
-    disk::{Copy, drop_cache},
+    disk::{Copy, drop_cache, fill_cache},
     failure::Failure,
     probe::{Probe, Subject},
     progress,
@@ -30,7 +30,12 @@ pub(super) fn measure(cell: &Cell, runs: u32) -> Result<Vec<Row>, Failure> {
     for state in [WARM, COLD] {
         let bar = progress::bar(state, runs.into());
         let mut probes = SUBJECTS.map(|_| Vec::new());
-        // The first round only brings everything into the page cache.
+        if state == WARM {
+            for subject in SUBJECTS {
+                fill_cache(directory_of(&path_of(subject, cell, &copy)))?;
+            }
+        }
+        // The first round is not counted.
         for round in 0..=u64::from(runs) {
             for (subject, probes) in SUBJECTS.into_iter().zip(&mut probes) {
                 let path = prepared(subject, cell, &copy, state)?;
@@ -49,15 +54,24 @@ pub(super) fn measure(cell: &Cell, runs: u32) -> Result<Vec<Row>, Failure> {
     Ok(rows)
 }
 
-/// Where a subject is, as it was closed and as `state` wants its cache.
-fn prepared(subject: Subject, cell: &Cell, copy: &Copy, state: &str) -> Result<PathBuf, Failure> {
-    let path = match subject {
+/// Where a subject is.
+fn path_of(subject: Subject, cell: &Cell, copy: &Copy) -> PathBuf {
+    match subject {
         Subject::Annals => copy.path().to_owned(),
         Subject::AnnalsReadOnly | Subject::AnnalsFrames => cell.annals.clone(),
         Subject::Sqlite => cell.sqlite.clone(),
         Subject::Raw => cell.raw.clone(),
-    };
-    let directory = if path.is_dir() { &*path } else { path.parent().unwrap_or(Path::new(".")) };
+    }
+}
+
+fn directory_of(path: &Path) -> &Path {
+    if path.is_dir() { path } else { path.parent().unwrap_or(Path::new(".")) }
+}
+
+/// Where a subject is, as it was closed and as `state` wants its cache.
+fn prepared(subject: Subject, cell: &Cell, copy: &Copy, state: &str) -> Result<PathBuf, Failure> {
+    let path = path_of(subject, cell, copy);
+    let directory = directory_of(&path);
     for left in SQLITE_LEFT.map(|left| directory.join(left)).iter().filter(|left| left.exists()) {
         fs::remove_file(left).map_err(Failure::io("remove", left))?;
     }
