@@ -208,7 +208,8 @@ impl Bench<'_> {
         let place = |flaw: Flaw| flaw.within("opened for reading only");
         // Every source gives the same answer.
         let derived = digest & 0x10 == 0;
-        let options = options(self.script, 0).use_footers(derived).use_checkpoint(derived);
+        let options =
+            options(self.script, 0).use_footers(derived).use_checkpoint(derived).use_runs(digest & 0x40 == 0);
         match options.maps(digest & 0x20 == 0).open_read_only_on(image.clone()) {
             Ok(store) => {
                 let found = oracle::check(&store, sent).map_err(place)?;

@@ -4,20 +4,22 @@
 //! checked is.
 
 mod frames;
+mod runs;
 
 use std::path::Path;
 
-use annals_checkpoint::{FRAME_TYPES, Fold, FoundCheckpoint, find_checkpoint};
+use annals_checkpoint::{FRAME_TYPES, Fold, FoundCheckpoint, RunRange, find_checkpoint};
 use annals_index::ActiveIndex;
 use annals_segment::{
-    CHECKPOINT, Directory, DiskDirectory, Inventory, Layout, Newest, Outside, SealedPlace, SealedSegment,
-    Tail, live_epoch, read_frontier, segment_name,
+    CHECKPOINT, Directory, DiskDirectory, Inventory, Layout, Newest, Outside, RunFile, SealedPlace,
+    SealedSegment, Tail, live_epoch, read_frontier, segment_name,
 };
 use annals_wire::{Chain, Digest, Frontier, SegmentId, StoreId};
 use serde::Serialize;
 
 use crate::{Error, open, seal, sync::Arc};
 use frames::Frames;
+use runs::Keys;
 
 /// What a verification found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -35,6 +37,8 @@ pub struct VerifyReport {
     pub byte_count: u64,
     /// Footers that were compared with one made from the frames, byte for byte.
     pub footer_count: u64,
+    /// Index runs that were compared with the keys of their segments.
+    pub run_count: u64,
     /// What was compared of the checkpoint.
     pub checkpoint: Option<String>,
     /// What a crash left behind the last whole batch, which the next open for writing cuts off: no damage.
@@ -147,7 +151,9 @@ fn verify_once(
         None => None,
     };
     let upto = frontier.map(|frontier| frontier.segment);
+    let mut run_files = Vec::new();
     let layout = Inventory::take(&**directory).and_then(|inventory| {
+        run_files.clone_from(&inventory.runs);
         report.notes.extend(
             inventory.torn.iter().map(|name| format!("{name} holds bytes that an earlier recovery cut off")),
         );
@@ -169,7 +175,8 @@ fn verify_once(
     let total_bytes = layout.sealed.iter().map(|place| place.end).sum::<u64>()
         + layout.newest.as_ref().map_or(0, |newest| newest.len);
     let mut show = |done_bytes| progress(VerifyProgress { done_bytes, total_bytes });
-    let walk = Walk { directory, layout: &layout, checkpoint: checkpoint.as_ref(), frontier };
+    let walk =
+        Walk { directory, layout: &layout, checkpoint: checkpoint.as_ref(), runs: &run_files, frontier };
     walk.run(&mut report, &mut show)?;
     Ok(report)
 }
@@ -194,15 +201,18 @@ struct Walk<'a> {
     directory: &'a Arc<dyn Directory>,
     layout: &'a Layout,
     checkpoint: Option<&'a FoundCheckpoint>,
+    runs: &'a [RunFile],
     frontier: Option<Frontier>,
 }
 
 impl Walk<'_> {
     fn run(&self, report: &mut VerifyReport, show: &mut dyn FnMut(u64)) -> Result<(), Error> {
         let mut frames = Frames::default();
+        let mut keys = Keys::default();
         for place in &self.layout.sealed {
-            self.sealed(place, &mut frames, report, show)?;
+            self.sealed(place, &mut frames, &mut keys, report, show)?;
         }
+        self.compare_runs(&keys, report)?;
         if let Some(newest) = &self.layout.newest {
             self.newest(newest, &mut frames, report, show)?;
         }
@@ -211,6 +221,28 @@ impl Walk<'_> {
         report.control_count = frames.control_count;
         report.stream_count = frames.stream_count();
         report.damage.append(&mut frames.damage);
+        Ok(())
+    }
+
+    /// Compares the runs over segments that were walked with their keys.
+    fn compare_runs(&self, keys: &Keys, report: &mut VerifyReport) -> Result<(), Error> {
+        for file in self.runs {
+            let range = RunRange { first: file.first, last: file.last };
+            if !keys.cover(range) {
+                let why = "covers segments that are not there, or damaged, and was not compared";
+                report.notes.push(format!("{} {why}", runs::name(file)));
+                continue;
+            }
+            report.run_count += 1;
+            if let Some(why) = keys.compare(&**self.directory, file)? {
+                let path = self.directory.path().join(runs::name(file)).display().to_string();
+                report.damaged_derived(
+                    path,
+                    None,
+                    format!("{why}; it is made again while the store is written"),
+                );
+            }
+        }
         Ok(())
     }
 
@@ -229,6 +261,7 @@ impl Walk<'_> {
         &self,
         place: &SealedPlace,
         frames: &mut Frames,
+        keys: &mut Keys,
         report: &mut VerifyReport,
         show: &mut dyn FnMut(u64),
     ) -> Result<(), Error> {
@@ -251,6 +284,7 @@ impl Walk<'_> {
         match walked {
             Ok(_) if frames.is_indexed() => {
                 prefix.reach(place.end, &index, frames);
+                keys.note(place, &index);
                 self.footer(&segment, &index, report)?;
                 self.compare_checkpoint(&prefix, report)
             }

@@ -25,6 +25,7 @@ mod panics;
 mod races;
 mod reading;
 mod recoveries;
+mod runs;
 mod small_store;
 mod space;
 mod twins;

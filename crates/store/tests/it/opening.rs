@@ -17,10 +17,11 @@ use crate::{
 
 /// The sources that can be switched off, all combinations.
 fn source_options(seed: u64) -> impl Iterator<Item = (String, Options)> {
-    (0..8_u8).map(move |bits| {
+    (0..16_u8).map(move |bits| {
         let is_on = |bit: u8| bits & bit == 0;
         let options = options(seed).use_footers(is_on(1)).use_checkpoint(is_on(2)).maps(is_on(4));
-        (format!("footers {}, checkpoint {}, maps {}", is_on(1), is_on(2), is_on(4)), options)
+        let context = format!("footers {}, checkpoint {}, maps {}", is_on(1), is_on(2), is_on(4));
+        (format!("{context}, runs {}", is_on(8)), options.use_runs(is_on(8)))
     })
 }
 
