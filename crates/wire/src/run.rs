@@ -117,11 +117,11 @@ impl RunHeader {
     /// How long the header is that `bytes` begin with, of which 16 are enough.
     ///
     /// # Errors
-    /// [`Error`] where they are no run's, or of a newer version.
+    /// [`Error`] where they are no run's. Whether it is of a newer version is known when its checksum passed.
     pub fn decode_len(bytes: &[u8]) -> Result<usize, Error> {
         let mut reader = Reader::new(WHAT, bytes);
         reader.magic(MAGIC)?;
-        reader.version()?;
+        reader.bytes(4)?;
         let len = reader.u32()? as usize;
         if len.is_multiple_of(RUN_PAGE_LEN)
             && (RUN_PAGE_LEN..=Self::len(RUN_SEGMENT_COUNT_MAX)).contains(&len)
@@ -142,7 +142,9 @@ impl RunHeader {
         let bytes = bytes.get(..len).ok_or(Error::Truncated { what: WHAT, needed: len as u64, available })?;
         check_trailing_crc(WHAT, bytes)?;
         let mut reader = Reader::new(WHAT, bytes);
-        reader.bytes(16)?;
+        reader.magic(MAGIC)?;
+        reader.version()?;
+        reader.bytes(4)?;
         let (store, first) = (StoreId(reader.array()?), SegmentId(reader.u64()?));
         let count = reader.u32()? as usize;
         reader.zeros(4)?;

@@ -1,14 +1,17 @@
 //! Index runs: whatever happens to them, every question is answered as without them.
 
-use std::io;
-
-use annals::{Durability, MemoryDirectory, SimulatedDirectory, Store, verify_on};
+use annals::{Durability, MemoryDirectory, Store, verify_on};
+use annals_segment::{Errno, Fault, SimulatedDirectory, Span};
 use annals_wire::{RUN_PAGE_LEN, RunHeader};
 
-use crate::{
-    history::{Draft, History, Image, Step, directory, image, options, segments},
-    small_store::touch,
-};
+use crate::history::{Answers, Draft, History, Image, Step, append, directory, id, image, options, segments};
+
+/// Appends an event: until then an open store that was closed changes no file.
+fn begin(store: Store) -> Store {
+    let ids = [id(1_000_000 + store.last_sequence().0)].to_vec();
+    append(&store, &[Draft::plain(0, 10)], Some(&ids), Durability::Durable).unwrap();
+    store
+}
 
 /// The names of the runs that are there.
 fn runs(image: &Image) -> Vec<&str> {
@@ -55,9 +58,9 @@ fn check_mended(history: &History, image: &Image, what: &str) {
     let copy = directory(image);
     let store = options(9).open_on(copy.clone()).unwrap();
     expected.check(&store, what);
-    touch(&store);
+    let store = begin(store);
     for _ in 0..3 {
-        store.pump().unwrap();
+        let _ = store.pump();
     }
     drop(store);
     let report = verify_on(copy.clone(), &mut |_| {}).unwrap();
@@ -118,7 +121,10 @@ fn verification_tells_a_run_with_other_keys() {
     annals_wire::RunPage::encode(&entries, seed, 0, &mut forged);
     bytes.splice(start..start + RUN_PAGE_LEN, forged);
     let report = verify_on(directory(&changed), &mut |_| {}).unwrap();
-    assert!(report.damage.iter().any(|damage| damage.is_derived && damage.what.contains("other keys")), "{report:?}");
+    assert!(
+        report.damage.iter().any(|damage| damage.is_derived && damage.what.contains("other keys")),
+        "{report:?}"
+    );
 }
 
 #[test]
@@ -128,10 +134,12 @@ fn a_newer_versions_run_is_done_without_and_left_as_it_is() {
     let mut newer = image(&history.directory);
     let bytes = newer.get_mut("000001-000008.run").unwrap();
     bytes[8] = 2;
+    let crc = annals_wire::crc(&bytes[..4_092]);
+    bytes[4_092..4_096].copy_from_slice(&crc.to_le_bytes());
     let copy = directory(&newer);
     let store = options(9).open_on(copy.clone()).unwrap();
     history.expected().check(&store, "a newer version's run");
-    touch(&store);
+    let store = begin(store);
     store.pump().unwrap();
     let told = store.incidents();
     assert!(told.iter().any(|what| what.contains("newer")), "{told:?}");
@@ -139,10 +147,10 @@ fn a_newer_versions_run_is_done_without_and_left_as_it_is() {
     assert_eq!(image(&copy)["000001-000008.run"], newer["000001-000008.run"]);
 }
 
-/// A store on a simulated disk, whose next pump merges eight segments.
-fn about_to_merge() -> (SimulatedDirectory, Store) {
+/// A store on a simulated disk that was let go of and is open again, and whose next pump merges eight segments.
+fn about_to_merge() -> (SimulatedDirectory, Store, Answers) {
     let mut history = history(8);
-    history.close();
+    history.leave();
     let mut files = image(&history.directory);
     files.retain(|name, _| !name.ends_with(".run"));
     let disk = SimulatedDirectory::new();
@@ -150,26 +158,39 @@ fn about_to_merge() -> (SimulatedDirectory, Store) {
         disk.write_file(&name, bytes);
     }
     let store = options(9).open_on(disk.clone()).unwrap();
-    touch(&store);
-    (disk, store)
+    (disk, store, history.expected())
+}
+
+/// Opens what is left of `disk`, whose store answers everything, and merges now.
+fn check_merges(disk: &SimulatedDirectory, expected: &Answers, what: &str) {
+    let store = options(10).open_on(disk.clone()).unwrap();
+    expected.check(&store, what);
+    store.pump().unwrap();
+    expected.check(&store, what);
+    let report = verify_on(disk.clone(), &mut |_| {}).unwrap();
+    assert!(report.is_sound() && report.run_count == 1, "{what}: {report:?}");
 }
 
 #[test]
-fn a_merge_that_fails_anywhere_is_told_and_done_another_time() {
-    let count = {
-        let (disk, store) = about_to_merge();
-        let before = disk.operation_count();
-        store.pump().unwrap();
-        disk.operation_count() - before
-    };
-    assert!(count > 5, "{count} operations");
-    for operation in 0..count {
-        let (disk, store) = about_to_merge();
-        disk.inject_at(operation, io::ErrorKind::StorageFull);
+fn a_merge_that_fails_or_loses_power_anywhere_is_done_another_time() {
+    let (disk, store, expected) = about_to_merge();
+    let first = disk.operation_count();
+    store.pump().unwrap();
+    let behind = disk.operation_count();
+    assert!(behind > first + 5, "{first} to {behind}");
+    for operation in first..behind {
+        let (disk, store, _) = about_to_merge();
+        disk.inject(operation, Fault::Fail(Errno::NoSpace), Span::Once);
         let _ = store.pump();
         drop(store);
-        let store = options(10).open_on(disk.kill()).unwrap();
-        assert!(store.all().all(|event| event.is_ok()), "operation {operation}");
+        check_merges(&disk.kill(), &expected, &format!("operation {operation} failed"));
+        let (disk, store, _) = about_to_merge();
+        disk.stop_before(operation);
+        let _ = store.pump();
+        for is_kept in [true, false] {
+            let left = disk.crash_subset(|_| is_kept);
+            check_merges(&left, &expected, &format!("power lost before {operation}, kept {is_kept}"));
+        }
     }
 }
 
@@ -186,9 +207,7 @@ fn a_merge_that_was_begun_is_gone_on_with() {
         begun.insert(format!("{name}.tmp"), run[..len.min(run.len())].to_vec());
         let copy: MemoryDirectory = directory(&begun);
         let store = options(9).open_on(copy.clone()).unwrap();
-        touch(&store);
-        store.pump().unwrap();
-        drop(store);
+        begin(store).pump().unwrap();
         let found = image(&copy);
         assert_eq!(runs(&found), [name], "begun with {len} bytes");
         assert!(found[name] == *run, "begun with {len} bytes");
