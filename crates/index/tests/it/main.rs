@@ -12,3 +12,4 @@ mod answers;
 mod bounds;
 mod damage;
 mod history;
+mod runs;
