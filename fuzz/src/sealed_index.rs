@@ -76,7 +76,7 @@ fn items(index: &SealedIndex, input: &[u8]) -> Vec<QueryItem> {
     }
     for place in 0..index.stream_count().min(TERM_COUNT_MAX) {
         let Ok(Some(stream)) = index.stream(place) else { continue };
-        let key = stream.key;
+        let key = stream.name.key();
         let _ =
             (stream.last_revision(), index.find_stream(key), index.find_coordinate(key.scope, key.entity));
         items.push(item().scope(key.scope));

@@ -3,13 +3,13 @@
 //! Invariant: a stream's rows hold consecutive revisions, so its last one follows from the first and their
 //! number. Places count up from 0 in order of first appearance.
 
-use std::hash::BuildHasher;
+use std::{borrow::Cow, hash::BuildHasher};
 
 use annals_wire::{Depth, Digest, Key, Lane, Revision, StreamKey};
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use crate::{
-    Entry, Rows, StreamView,
+    Entry, Rows, StreamName, StreamView,
     index::last_revision,
     interner::{Arena, RowsByText, Span, Symbol},
 };
@@ -111,9 +111,10 @@ impl Catalogue {
 
     pub(crate) fn view(&self, place: u32) -> Option<StreamView<'_>> {
         let stream = self.streams.get(place as usize)?;
+        let key = self.key(stream);
         Some(StreamView {
             place,
-            key: self.key(stream),
+            name: StreamName { scope: key.scope, entity: Cow::Borrowed(key.entity), lane: key.lane },
             first_revision: stream.first_revision,
             fork_depth: stream.fork_depth,
             head: Some(stream.head),
@@ -141,6 +142,11 @@ impl Catalogue {
             self.streams.iter().zip(0..).map(|(stream, place)| (self.key(stream), place)).collect();
         keyed.sort_unstable();
         keyed.into_iter().map(|(_, place)| place).collect()
+    }
+
+    /// The key of the stream at `place`.
+    pub(crate) fn key_at(&self, place: u32) -> Option<StreamKey<'_>> {
+        Some(self.key(self.streams.get(place as usize)?))
     }
 
     /// The rows of the stream at `place`.

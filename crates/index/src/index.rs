@@ -3,9 +3,11 @@
 //! Invariant: a row is an event's place in the stretch, counted from 0, and its sequence is the first
 //! sequence plus the row. The place of a stream means something only within the one index that gave it.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
-use annals_wire::{Depth, Digest, EventId, Kind, Recorded, Revision, Row, Sequence, StoreId, StreamKey};
+use annals_wire::{
+    Depth, Digest, EventId, Kind, Lane, Recorded, Revision, Row, Sequence, StoreId, StreamKey,
+};
 
 use crate::{Error, Rows};
 
@@ -127,13 +129,13 @@ pub enum Term<'a> {
 }
 
 /// The part of a stream that lies in one index; it has at least one event.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct StreamView<'a> {
     /// The stream's place in this index.
     pub place: u32,
     /// Coordinate and lane.
-    pub key: StreamKey<'a>,
+    pub name: StreamName<'a>,
     /// The revision of its first event here.
     pub first_revision: Revision,
     /// The depth of the event that its lane forks from; 0 on the trunk.
@@ -142,6 +144,26 @@ pub struct StreamView<'a> {
     pub head: Option<Digest>,
     /// Its rows: the event with revision R is at `R - first_revision`.
     pub rows: Rows<'a>,
+}
+
+/// What a stream is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a key whose entity may have been put together")]
+pub struct StreamName<'a> {
+    /// Its scope.
+    pub scope: &'a str,
+    /// Its entity.
+    pub entity: Cow<'a, str>,
+    /// Its lane.
+    pub lane: Lane,
+}
+
+impl StreamName<'_> {
+    /// The same as a key.
+    #[must_use]
+    pub fn key(&self) -> StreamKey<'_> {
+        StreamKey { scope: self.scope, entity: &self.entity, lane: self.lane }
+    }
 }
 
 impl StreamView<'_> {

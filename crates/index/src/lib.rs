@@ -30,7 +30,7 @@ mod error;
 
 pub use active::{ActiveIndex, Entry};
 pub use error::Error;
-pub use index::{IdRows, Index, StreamView, Term};
+pub use index::{IdRows, Index, StreamName, StreamView, Term};
 pub use query::{Direction, Query, QueryItem};
 pub use rows::Rows;
 pub use run::{RunIndex, RunInput, RunMerge, RunSource};

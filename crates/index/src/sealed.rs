@@ -10,7 +10,7 @@ use annals_wire::{
     StreamEntry, StreamKey,
 };
 
-use crate::{Error, IdRows, Index, Rows, StreamView, Term, index::last_revision};
+use crate::{Error, IdRows, Index, Rows, StreamName, StreamView, Term, index::last_revision};
 
 const WHAT: &str = "footer stream";
 
@@ -68,7 +68,7 @@ impl SealedIndex {
             add(Key::Scope(scope.text));
             for stream in scope.streams {
                 let entity = footer.entity(bytes, stream as usize)?;
-                add(Key::Coordinate { scope: scope.text, entity });
+                add(Key::Coordinate { scope: scope.text, entity: &entity });
             }
         }
         footer.kinds(bytes)?.into_iter().for_each(|kind| add(Key::Kind(kind)));
@@ -85,7 +85,7 @@ impl SealedIndex {
         Ok(found.map(|(_, scope)| scope))
     }
 
-    fn view<'a>(&'a self, place: u32, entry: &StreamEntry<'a>) -> Result<StreamView<'a>, Error> {
+    fn view<'a>(&'a self, place: u32, entry: StreamEntry<'a>) -> Result<StreamView<'a>, Error> {
         let scope = self.footer.scope_of(self.bytes(), place as usize).map_err(Error::damaged)?;
         let rows = Rows::from(entry.rows);
         let last = last_revision(entry.first_revision, rows.len());
@@ -94,7 +94,7 @@ impl SealedIndex {
         }
         Ok(StreamView {
             place,
-            key: StreamKey { scope, entity: entry.entity, lane: entry.lane },
+            name: StreamName { scope, entity: entry.entity, lane: entry.lane },
             first_revision: entry.first_revision,
             fork_depth: entry.fork_depth,
             head: None,
@@ -134,7 +134,7 @@ impl Index for SealedIndex {
 
     fn find_stream(&self, key: StreamKey<'_>) -> Result<Option<StreamView<'_>>, Error> {
         let found = self.footer.find_stream(self.bytes(), key).map_err(Error::damaged)?;
-        found.map(|(place, entry)| self.view(place, &entry)).transpose()
+        found.map(|(place, entry)| self.view(place, entry)).transpose()
     }
 
     fn find_coordinate(&self, scope: &str, entity: &str) -> Result<Vec<u32>, Error> {
@@ -152,7 +152,7 @@ impl Index for SealedIndex {
             return Ok(None);
         }
         let entry = self.footer.stream(self.bytes(), place as usize).map_err(Error::damaged)?;
-        self.view(place, &entry).map(Some)
+        self.view(place, entry).map(Some)
     }
 
     fn rows_of(&self, term: &Term<'_>) -> Result<Rows<'_>, Error> {

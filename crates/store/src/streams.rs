@@ -39,7 +39,7 @@ impl Store {
                         let Some(stream) = index.stream(place)? else { continue };
                         let count = stream.rows.lower_bound(rows)? as u64;
                         if count > 0 {
-                            let key = stream.key;
+                            let key = stream.name.key();
                             let key = (key.scope.to_owned(), key.entity.to_owned(), key.lane);
                             let seen = streams.entry(key).or_insert((0, Revision(0)));
                             *seen = (seen.0 + count, Revision(stream.first_revision.0 + count - 1));

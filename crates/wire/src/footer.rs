@@ -9,6 +9,7 @@
 //! Layout: docs/format.md, "Footer".
 
 mod encode;
+mod entities;
 mod postings;
 mod tables;
 

@@ -49,13 +49,14 @@ impl ActiveIndex {
         let mut tables = Vec::with_capacity(places.len());
         for place in places {
             let stream = self.catalogue.view(*place).expect("places are those of all streams");
+            let key = self.catalogue.key_at(*place).expect("places are those of all streams");
             // Streams and scopes have the same order, so the scopes are gone through once.
-            while numbered.next_if(|(_, (scope, _))| *scope != stream.key.scope).is_some() {}
+            while numbered.next_if(|(_, (scope, _))| *scope != key.scope).is_some() {}
             let (scope, _) = *numbered.peek().expect("every stream has a scope");
             tables.push(StreamTable {
                 scope,
-                entity: stream.key.entity,
-                lane: stream.key.lane,
+                entity: key.entity,
+                lane: key.lane,
                 first_revision: stream.first_revision,
                 fork_depth: stream.fork_depth,
                 rows: self.catalogue.rows(*place),

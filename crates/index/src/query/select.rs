@@ -166,7 +166,7 @@ fn stream_lists<'a>(
     };
     let mut lists = Vec::new();
     for place in index.find_coordinate(scope, entity)? {
-        let stream = index.stream(place)?.filter(|stream| item.matches_stream(&stream.key));
+        let stream = index.stream(place)?.filter(|stream| item.matches_stream(&stream.name.key()));
         lists.extend(stream.map(|stream| stream.rows));
     }
     Ok((lists, Answers::Stream))
@@ -224,7 +224,7 @@ impl<I: Index + ?Sized> Filter<'_, I> {
             return Ok(*accepted);
         }
         let stream = self.index.stream(place)?.ok_or(Error::invalid("index stream", "not there"))?;
-        let accepted = self.item.matches_stream(&stream.key);
+        let accepted = self.item.matches_stream(&stream.name.key());
         self.streams.insert(place, accepted);
         Ok(accepted)
     }

@@ -55,7 +55,7 @@ fn check_events(index: &dyn Index, events: &[Event<'_>]) {
         assert_eq!(possible(&index.find_id(event.id).unwrap()).unwrap(), [number]);
         assert_eq!(index.first_sequence().0 + u64::from(number), event.sequence.0);
         let stream = index.find_stream(event.stream).unwrap().unwrap();
-        assert_eq!((stream.place, stream.key), (row.stream, event.stream));
+        assert_eq!((stream.place, stream.name.key()), (row.stream, event.stream));
         assert_eq!(stream.fork_depth, event.fork.map_or(Depth(0), |fork| fork.depth));
         let place = event.stamp.revision.0 - stream.first_revision.0;
         assert_eq!(stream.rows.at(usize::try_from(place).unwrap()), Ok(Some(number)));
@@ -107,7 +107,7 @@ proptest! {
         prop_assert_eq!(answers(&active).unwrap(), answers(&sealed).unwrap());
         prop_assert_eq!(sealed.trailer(), &history.trailer());
         for (sealed_place, place) in (0..).zip(active.sorted_streams()) {
-            let key = |index: &dyn Index, place| index.stream(place).unwrap().unwrap().key.to_string();
+            let key = |index: &dyn Index, place| index.stream(place).unwrap().unwrap().name.key().to_string();
             prop_assert_eq!(key(&sealed, sealed_place), key(&active, place));
         }
     }

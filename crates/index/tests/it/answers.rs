@@ -15,7 +15,7 @@ pub(crate) fn answers(index: &dyn Index) -> Result<Vec<String>, Error> {
         let stream = index.stream(found.stream)?.expect("the stream of a row");
         assert_eq!(stream.place, found.stream);
         assert!(stream.rows.contains(row)?);
-        answers.push(format!("{} {} {} {}", found.offset, found.kind, found.is_root, stream.key));
+        answers.push(format!("{} {} {} {}", found.offset, found.kind, found.is_root, stream.name.key()));
     }
     assert_eq!(index.row(index.row_count())?, None);
     assert!(index.stream(index.stream_count())?.is_none());
@@ -37,9 +37,9 @@ fn answer_streams(index: &dyn Index, answers: &mut Vec<String>) -> Result<(), Er
     let mut streams = Vec::new();
     for place in 0..index.stream_count() {
         let stream = index.stream(place)?.expect("a stream below the count");
-        assert_eq!(index.find_stream(stream.key)?.expect("the stream by its key").place, place);
+        assert_eq!(index.find_stream(stream.name.key())?.expect("the stream by its key").place, place);
         let parts = (stream.first_revision, stream.last_revision(), stream.fork_depth);
-        streams.push(format!("{}: {parts:?} {:?}", stream.key, listed(&stream.rows)?));
+        streams.push(format!("{}: {parts:?} {:?}", stream.name.key(), listed(&stream.rows)?));
     }
     streams.sort();
     answers.append(&mut streams);
@@ -49,12 +49,12 @@ fn answer_streams(index: &dyn Index, answers: &mut Vec<String>) -> Result<(), Er
         let places = index.find_coordinate(scope, entity)?;
         let mut lanes = Vec::new();
         for place in places {
-            lanes.push(index.stream(place)?.expect("a stream of the coordinate").key);
+            lanes.push(index.stream(place)?.expect("a stream of the coordinate").name);
         }
         let keys = LANES.map(|lane| StreamKey { scope, entity, lane: Lane(lane) });
         let mut found = Vec::new();
         for key in keys {
-            found.extend(index.find_stream(key)?.map(|stream| stream.key));
+            found.extend(index.find_stream(key)?.map(|stream| stream.name));
         }
         assert_eq!(lanes, found, "a coordinate's streams are those of its lanes");
         answers.push(format!("{lanes:?}"));

@@ -1,6 +1,9 @@
 //! How a footer is made from sorted tables.
 
-use super::{Block, DIRECTORY_LEN, FooterTrailer, Row, TRAILER_LEN};
+use super::{
+    Block, DIRECTORY_LEN, FooterTrailer, Row, TRAILER_LEN,
+    entities::{self, GROUP_LEN},
+};
 use crate::{
     Depth, EventId, Kind, Lane, Recorded, Revision,
     codec::{Put, long_len},
@@ -86,10 +89,12 @@ impl Tables<'_> {
     }
 
     fn put_streams(&self, blocks: &mut Blocks) {
-        let mut end = 0;
-        for (place, stream) in (0..).zip(&self.streams) {
+        let (mut end, mut first) = (0, "");
+        for (place, stream) in (0_u32..).zip(&self.streams) {
             let entities = blocks.table(Block::Entities);
-            entities.put(stream.entity.as_bytes());
+            let is_first = place as usize % GROUP_LEN == 0;
+            first = if is_first { stream.entity } else { first };
+            entities::put(Some(first).filter(|_| !is_first), stream.entity, entities);
             let entity_end = long_len(entities.len());
             end += long_len(stream.rows.len());
             let [low, high] = halves(stream.first_revision);

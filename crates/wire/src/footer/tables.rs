@@ -3,9 +3,12 @@
 //! Keys of one table lie one behind the other, and so do their rows and texts: an entry says where its own end,
 //! and the entry before it where they begin.
 
-use std::{cmp::Ordering, ops::Range};
+use std::{borrow::Cow, cmp::Ordering, ops::Range};
 
-use super::{Block, Footer, Postings, ROWS_PER_TIME};
+use super::{
+    Block, Footer, Postings, ROWS_PER_TIME,
+    entities::{Entity, GROUP_LEN},
+};
 use crate::{
     Depth, Error, EventId, Key, Kind, Lane, Recorded, Revision, StreamKey,
     codec::{Put, Reader, long_len},
@@ -56,11 +59,11 @@ impl Row {
 }
 
 /// One stream's part of a segment, in place.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct StreamEntry<'a> {
     /// Its entity.
-    pub entity: &'a str,
+    pub entity: Cow<'a, str>,
     /// Its lane.
     pub lane: Lane,
     /// The revision of its first event here.
@@ -167,7 +170,7 @@ impl Footer {
         let extra = self.extra(bytes, index)?;
         let revision = u64::from(self.number(bytes, Block::Streams, index, 8)?);
         Ok(StreamEntry {
-            entity: self.entity(bytes, index)?,
+            entity: self.entity_parts(bytes, index)?.whole(),
             lane: extra.lane,
             first_revision: Revision(u64::from(extra.revision_high) << 32 | revision),
             fork_depth: extra.fork_depth,
@@ -179,8 +182,18 @@ impl Footer {
     ///
     /// # Errors
     /// [`Error`] where a page is damaged or there is no such stream.
-    pub fn entity<'a>(&self, bytes: &'a [u8], index: usize) -> Result<&'a str, Error> {
-        self.text(bytes, [Block::Streams, Block::Entities], index)
+    pub fn entity<'a>(&self, bytes: &'a [u8], index: usize) -> Result<Cow<'a, str>, Error> {
+        Ok(self.entity_parts(bytes, index)?.whole())
+    }
+
+    fn entity_parts<'a>(&self, bytes: &'a [u8], index: usize) -> Result<Entity<'a>, Error> {
+        let stored = |index| self.get(bytes, Block::Entities, self.span(bytes, Block::Streams, index, 0)?);
+        let first = index - index % GROUP_LEN;
+        if first == index {
+            Entity::full(stored(index)?)
+        } else {
+            Entity::behind(stored(first)?, stored(index)?)
+        }
     }
 
     /// The stream `key`, with its place.
@@ -213,10 +226,10 @@ impl Footer {
         entity: &str,
     ) -> Result<Range<u32>, Error> {
         let first = scope.streams.start as usize;
-        let is_before = |index: usize| Ok(self.entity(bytes, first + index)? < entity);
+        let is_before = |index: usize| Ok(self.entity_parts(bytes, first + index)?.order(entity).is_lt());
         let start = first + partition(scope.streams.len(), is_before)?;
         let mut end = start;
-        while end < scope.streams.end as usize && self.entity(bytes, end)? == entity {
+        while end < scope.streams.end as usize && self.entity_parts(bytes, end)?.order(entity).is_eq() {
             end += 1;
         }
         Ok(long_len(start)..long_len(end))

@@ -177,7 +177,7 @@ impl NewTables {
             let first = &stream.first;
             let key = StreamKey { scope: &first.scope, entity: &first.entity, lane: first.lane };
             let (found, entry) = footer.find_stream(bytes, key)?.unwrap();
-            assert_eq!((found as usize, entry.entity), (place, &*first.entity));
+            assert_eq!((found as usize, &*entry.entity), (place, &*first.entity));
             assert_eq!(footer.scope_of(bytes, place)?, first.scope);
             assert_eq!((entry.lane, entry.first_revision), (first.lane, first.revision));
             assert_eq!(entry.fork_depth, first.fork_depth);
