@@ -45,7 +45,12 @@ pub(crate) struct Words {
 }
 
 /// The benchmarks of parts: the package, and the name that its manifest gives them.
-const BENCHMARKS: [(&str, &str); 2] = [("annals", "torn_tail"), ("annals-segment", "frame_scan")];
+const BENCHMARKS: [(&str, &str); 4] = [
+    ("annals", "torn_tail"),
+    ("annals-segment", "frame_scan"),
+    ("annals-index", "footer_look_up"),
+    ("annals-index", "run_merge"),
+];
 
 /// Runs the benchmarks up to the first that fails.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -131,6 +136,9 @@ mod tests {
     fn an_unknown_benchmark_is_refused_with_the_names_that_there_are() {
         assert_eq!(chosen(None).unwrap(), BENCHMARKS);
         let failure = chosen(Some("heap")).unwrap_err().to_string();
-        assert_eq!(failure, "no benchmark `heap`; there are: torn_tail, frame_scan");
+        assert_eq!(
+            failure,
+            "no benchmark `heap`; there are: torn_tail, frame_scan, footer_look_up, run_merge"
+        );
     }
 }

@@ -36,7 +36,32 @@ struct Stream {
     first_revision: Revision,
     fork_depth: Depth,
     head: Digest,
-    rows: Vec<u32>,
+    rows: StreamRows,
+    /// That of the key, so that the table grows without reading the keys again.
+    hash: u64,
+}
+
+/// The rows of a stream, of which most have one in a segment.
+#[derive(Debug)]
+enum StreamRows {
+    One(u32),
+    More(Vec<u32>),
+}
+
+impl StreamRows {
+    fn push(&mut self, row: u32) {
+        match self {
+            Self::One(first) => *self = Self::More(vec![*first, row]),
+            Self::More(rows) => rows.push(row),
+        }
+    }
+
+    fn as_slice(&self) -> &[u32] {
+        match self {
+            Self::One(row) => std::slice::from_ref(row),
+            Self::More(rows) => rows,
+        }
+    }
 }
 
 impl Catalogue {
@@ -48,7 +73,7 @@ impl Catalogue {
             return self.insert_stream(hash, scope, entry, row);
         };
         let stream = self.streams.get_mut(place as usize).expect("a stream at each place");
-        let last = last_revision(stream.first_revision, stream.rows.len());
+        let last = last_revision(stream.first_revision, stream.rows.as_slice().len());
         assert_eq!(Some(entry.revision), last.next(), "the revision continues its stream");
         stream.head = entry.hash;
         stream.rows.push(row);
@@ -70,12 +95,12 @@ impl Catalogue {
             first_revision: entry.revision,
             fork_depth: entry.fork_depth,
             head: entry.hash,
-            rows: vec![row],
+            rows: StreamRows::One(row),
+            hash,
         });
-        let Self { entities, streams, places, hasher, .. } = self;
+        let Self { streams, places, .. } = self;
         places.insert_unique(hash, place, |place| {
-            let stream = streams.get(*place as usize).expect("a stream at each place");
-            self::hash(hasher, stream.scope, entities.text(stream.entity), stream.lane)
+            streams.get(*place as usize).expect("a stream at each place").hash
         });
         place
     }
@@ -151,7 +176,7 @@ impl Catalogue {
 
     /// The rows of the stream at `place`.
     pub(crate) fn rows(&self, place: u32) -> &[u32] {
-        self.streams.get(place as usize).map_or(&[], |stream| &stream.rows)
+        self.streams.get(place as usize).map_or(&[], |stream| stream.rows.as_slice())
     }
 
     fn key(&self, stream: &Stream) -> StreamKey<'_> {

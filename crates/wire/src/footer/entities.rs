@@ -13,39 +13,38 @@ pub(super) const GROUP_LEN: usize = 16;
 /// An entity in its two parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Entity<'a> {
-    shared: &'a str,
-    own: &'a str,
+    shared: &'a [u8],
+    own: &'a [u8],
 }
 
 impl<'a> Entity<'a> {
     /// The entity that `bytes` are in full.
-    pub(super) fn full(bytes: &'a [u8]) -> Result<Self, Error> {
-        Ok(Self { shared: "", own: text(bytes)? })
+    pub(super) fn full(bytes: &'a [u8]) -> Self {
+        Self { shared: &[], own: bytes }
     }
 
     /// The entity of `bytes` behind a first one that is there in full.
     pub(super) fn behind(first: &'a [u8], bytes: &'a [u8]) -> Result<Self, Error> {
         let (len, own) = bytes.split_first().ok_or(invalid("without its first byte"))?;
         let shared = first.get(..usize::from(*len)).ok_or(invalid("longer than what it shares"))?;
-        Ok(Self { shared: text(shared)?, own: text(own)? })
+        Ok(Self { shared, own })
     }
 
     pub(super) fn order(&self, other: &str) -> Ordering {
         match other.as_bytes().split_at_checked(self.shared.len()) {
-            Some((start, end)) => {
-                self.shared.as_bytes().cmp(start).then_with(|| self.own.as_bytes().cmp(end))
-            }
+            Some((start, end)) => self.shared.cmp(start).then_with(|| self.own.cmp(end)),
             // Of what is shorter and begins alike, the longer is the larger.
-            None => self.shared.as_bytes().cmp(other.as_bytes()),
+            None => self.shared.cmp(other.as_bytes()),
         }
     }
 
-    pub(super) fn whole(&self) -> Cow<'a, str> {
-        if self.shared.is_empty() {
-            Cow::Borrowed(self.own)
+    pub(super) fn whole(&self) -> Result<Cow<'a, str>, Error> {
+        let own = text(self.own)?;
+        Ok(if self.shared.is_empty() {
+            Cow::Borrowed(own)
         } else {
-            Cow::Owned([self.shared, self.own].concat())
-        }
+            Cow::Owned([text(self.shared)?, own].concat())
+        })
     }
 }
 
@@ -79,7 +78,7 @@ mod tests {
                 let mut bytes = Vec::new();
                 put(Some(first), entity, &mut bytes);
                 let found = Entity::behind(first.as_bytes(), &bytes).unwrap();
-                assert_eq!(found.whole(), entity);
+                assert_eq!(found.whole().unwrap(), entity);
                 for other in entities {
                     assert_eq!(found.order(other), entity.cmp(other), "{entity} behind {first}, and {other}");
                 }
@@ -92,8 +91,8 @@ mod tests {
         for (first, bytes) in
             [(&b"abc"[..], &[][..]), (b"abc", &[4]), ("é".as_bytes(), &[1]), (b"a", &[1, 0xff])]
         {
-            assert!(Entity::behind(first, bytes).is_err(), "{bytes:?}");
+            assert!(Entity::behind(first, bytes).and_then(|entity| entity.whole()).is_err(), "{bytes:?}");
         }
-        assert!(Entity::full(&[0xff]).is_err());
+        assert!(Entity::full(&[0xff]).whole().is_err());
     }
 }

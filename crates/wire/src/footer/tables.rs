@@ -170,7 +170,7 @@ impl Footer {
         let extra = self.extra(bytes, index)?;
         let revision = u64::from(self.number(bytes, Block::Streams, index, 8)?);
         Ok(StreamEntry {
-            entity: self.entity_parts(bytes, index)?.whole(),
+            entity: self.entity_parts(bytes, index)?.whole()?,
             lane: extra.lane,
             first_revision: Revision(u64::from(extra.revision_high) << 32 | revision),
             fork_depth: extra.fork_depth,
@@ -183,14 +183,14 @@ impl Footer {
     /// # Errors
     /// [`Error`] where a page is damaged or there is no such stream.
     pub fn entity<'a>(&self, bytes: &'a [u8], index: usize) -> Result<Cow<'a, str>, Error> {
-        Ok(self.entity_parts(bytes, index)?.whole())
+        self.entity_parts(bytes, index)?.whole()
     }
 
     fn entity_parts<'a>(&self, bytes: &'a [u8], index: usize) -> Result<Entity<'a>, Error> {
         let stored = |index| self.get(bytes, Block::Entities, self.span(bytes, Block::Streams, index, 0)?);
         let first = index - index % GROUP_LEN;
         if first == index {
-            Entity::full(stored(index)?)
+            Ok(Entity::full(stored(index)?))
         } else {
             Entity::behind(stored(first)?, stored(index)?)
         }
@@ -225,9 +225,14 @@ impl Footer {
         scope: &ScopeEntry<'_>,
         entity: &str,
     ) -> Result<Range<u32>, Error> {
-        let first = scope.streams.start as usize;
-        let is_before = |index: usize| Ok(self.entity_parts(bytes, first + index)?.order(entity).is_lt());
-        let start = first + partition(scope.streams.len(), is_before)?;
+        let is_before = |index: usize| Ok(self.entity_parts(bytes, index)?.order(entity).is_lt());
+        // First among those that are there in full, then among those behind one of them.
+        let (first, last) = (scope.streams.start as usize, scope.streams.end as usize);
+        let full = first.div_ceil(GROUP_LEN)..last.div_ceil(GROUP_LEN).max(first.div_ceil(GROUP_LEN));
+        let groups = partition(full.len(), |group| is_before((full.start + group) * GROUP_LEN))?;
+        let behind = (full.start + groups).saturating_mul(GROUP_LEN);
+        let low = behind.saturating_sub(GROUP_LEN).max(first);
+        let start = low + partition(behind.min(last).saturating_sub(low), |index| is_before(low + index))?;
         let mut end = start;
         while end < scope.streams.end as usize && self.entity_parts(bytes, end)?.order(entity).is_eq() {
             end += 1;
