@@ -45,11 +45,12 @@ pub(crate) struct Words {
 }
 
 /// The benchmarks of parts: the package, and the name that its manifest gives them.
-const BENCHMARKS: [(&str, &str); 4] = [
+const BENCHMARKS: [(&str, &str); 5] = [
     ("annals", "torn_tail"),
     ("annals-segment", "frame_scan"),
     ("annals-index", "footer_look_up"),
     ("annals-index", "run_merge"),
+    ("annals-checkpoint", "planner"),
 ];
 
 /// Runs the benchmarks up to the first that fails.
@@ -138,7 +139,7 @@ mod tests {
         let failure = chosen(Some("heap")).unwrap_err().to_string();
         assert_eq!(
             failure,
-            "no benchmark `heap`; there are: torn_tail, frame_scan, footer_look_up, run_merge"
+            "no benchmark `heap`; there are: torn_tail, frame_scan, footer_look_up, run_merge, planner"
         );
     }
 }

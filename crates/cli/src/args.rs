@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
-    append::Append, demo::Demo, export::Export, get::Get, import::Import, read::Read, streams::Streams,
+    append::Append, demo::Demo, export::Export, get::Get, import::Import, inspect::Inspect, read::Read,
+    streams::Streams,
 };
 
 const EXAMPLES: &str = "\
@@ -60,6 +61,7 @@ pub(crate) enum Command {
     /// Needs no lock and changes nothing. The incomplete end that a crash leaves is said and is no error: the
     /// next command that writes cuts it off. Damage is listed, with the exit code 3.
     Verify,
+    Inspect(Inspect),
     /// Write a checkpoint now, so that the next open has nothing to read again
     Checkpoint,
     Demo(Demo),

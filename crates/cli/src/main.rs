@@ -24,6 +24,7 @@ mod read;
 mod streams;
 
 mod checkpoint;
+mod inspect;
 mod stat;
 mod verify;
 
@@ -68,6 +69,9 @@ fn run(args: Args, console: &mut Console<'_>) -> Result<(), Failure> {
     if let Command::Demo(demo) = args.command {
         return demo.run(console);
     }
+    if let Command::Inspect(inspect) = args.command {
+        return inspect.run(args.store, console);
+    }
     let store = args.store.ok_or(Failure::NoStore)?;
     match args.command {
         Command::Import(import) => import.run(&store, console),
@@ -79,6 +83,6 @@ fn run(args: Args, console: &mut Console<'_>) -> Result<(), Failure> {
         Command::Stat => stat::run(&store, console),
         Command::Verify => verify::run(&store, console),
         Command::Checkpoint => checkpoint::run(&store, console),
-        Command::Demo(_) => Ok(()),
+        Command::Inspect(_) | Command::Demo(_) => Ok(()),
     }
 }

@@ -3,11 +3,18 @@
 //! Invariant: nothing that was cut off, mended or not used is left unsaid by a command that writes; a command
 //! that reads says which events a power loss could still take.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
 
 use annals::{OpenReport, Options, Store};
 
-use crate::{failure::Failure, output::Console};
+use crate::{
+    failure::Failure,
+    output::{Console, Unit},
+};
 
 /// Opens a store for writing, and says what was done to it.
 pub(crate) fn for_writing(
@@ -15,7 +22,7 @@ pub(crate) fn for_writing(
     path: &Path,
     console: &mut Console<'_>,
 ) -> Result<Store, Failure> {
-    let store = options.open(path)?;
+    let store = watched(options, console).open(path)?;
     for finding in findings(store.report()) {
         console.say(format_args!("note: {finding}"));
     }
@@ -24,11 +31,30 @@ pub(crate) fn for_writing(
 
 /// Opens a store for reading.
 pub(crate) fn for_reading(path: &Path, console: &mut Console<'_>) -> Result<Store, Failure> {
-    let store = Store::open_read_only(path)?;
+    let store = watched(Options::new(), console).open_read_only(path)?;
     if let Some(unproven) = unproven(store.report()) {
         console.say(format_args!("note: {unproven}"));
     }
     Ok(store)
+}
+
+/// How long an open takes before somebody is shown how far it is.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Options under which a long open shows how far it is, where somebody would see it.
+fn watched(options: Options, console: &Console<'_>) -> Options {
+    let Some(bars) = console.bars(Unit::Bytes) else { return options };
+    let (begun, bar) = (Instant::now(), OnceLock::new());
+    options.observer(move |progress| {
+        if progress.total_bytes == 0 || begun.elapsed() < PATIENCE {
+            return;
+        }
+        let bar = bar.get_or_init(|| bars(progress.total_bytes));
+        bar.set_position(progress.done_bytes);
+        if progress.done_bytes == progress.total_bytes {
+            bar.finish_and_clear();
+        }
+    })
 }
 
 /// What there is to tell of an open, a line each.

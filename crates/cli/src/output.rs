@@ -97,18 +97,24 @@ impl<'a> Console<'a> {
 
     /// A progress bar, or a counter where the total is not known; nothing where nobody would see it.
     pub(crate) fn progress(&self, total: Option<u64>, unit: Unit) -> ProgressBar {
-        if !self.has_progress {
-            return ProgressBar::hidden();
-        }
-        let template = match (total, unit) {
-            (Some(_), Unit::Bytes) => "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
-            (Some(_), Unit::Events) => "{bar:40} {human_pos}/{human_len} {per_sec} {eta}",
-            (None, Unit::Bytes) => "{spinner} {bytes} {bytes_per_sec}",
-            (None, Unit::Events) => "{spinner} {human_pos} events {per_sec}",
-        };
-        let style = ProgressStyle::with_template(template).expect("the templates above are sound");
-        ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr()).with_style(style)
+        if self.has_progress { shown(total, unit) } else { ProgressBar::hidden() }
     }
+
+    /// What makes a progress bar of a total when there is one; `None` where nobody would see it.
+    pub(crate) fn bars(&self, unit: Unit) -> Option<impl Fn(u64) -> ProgressBar + Send + Sync + 'static> {
+        self.has_progress.then_some(move |total| shown(Some(total), unit))
+    }
+}
+
+fn shown(total: Option<u64>, unit: Unit) -> ProgressBar {
+    let template = match (total, unit) {
+        (Some(_), Unit::Bytes) => "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
+        (Some(_), Unit::Events) => "{bar:40} {human_pos}/{human_len} {per_sec} {eta}",
+        (None, Unit::Bytes) => "{spinner} {bytes} {bytes_per_sec}",
+        (None, Unit::Events) => "{spinner} {human_pos} events {per_sec}",
+    };
+    let style = ProgressStyle::with_template(template).expect("the templates above are sound");
+    ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr()).with_style(style)
 }
 
 /// An empty table with these headings.

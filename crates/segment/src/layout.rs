@@ -305,6 +305,17 @@ mod tests {
         SegmentFile { generation: Generation(0), len, header: Some(Ok(header)), covered: None }
     }
 
+    fn covered(id: u64) -> CoveredSegment {
+        CoveredSegment {
+            id: SegmentId(id),
+            generation: Generation(0),
+            first_sequence: Sequence(10 * id),
+            end: END,
+            chain: Chain(u32::try_from(id).unwrap()),
+            len: 0,
+        }
+    }
+
     /// The segments `ids`, of which the manifest names those from 1 to `named`.
     fn inventory(ids: impl IntoIterator<Item = u64>, named: u64) -> Inventory {
         let manifest = Manifest {
@@ -330,6 +341,7 @@ mod tests {
         fn with_unreadable(self, id: u64) -> Self;
         fn with_len(self, id: u64, len: u64) -> Self;
         fn closed(self) -> Self;
+        fn vouched(self, id: u64) -> Self;
     }
 
     impl Happened for Inventory {
@@ -355,6 +367,14 @@ mod tests {
 
         fn with_len(self, id: u64, len: u64) -> Self {
             self.but(|it| it.segments.get_mut(&SegmentId(id)).unwrap().len = len)
+        }
+
+        fn vouched(self, id: u64) -> Self {
+            self.but(|it| {
+                let file = it.segments.get_mut(&SegmentId(id)).unwrap();
+                file.header = None;
+                file.covered = Some(covered(id));
+            })
         }
 
         fn closed(self) -> Self {
@@ -420,6 +440,33 @@ mod tests {
                 inventory(1..4, 3).with_unreadable(1).but(|it| manifest(it).oldest = SegmentId(2)),
                 "2 [3 closed 0] -000001.seg",
             ),
+        ]);
+    }
+
+    #[test]
+    fn what_the_checkpoint_vouches_for_needs_no_header() {
+        let known =
+            |it: &mut Inventory| it.segments.get_mut(&SegmentId(1)).unwrap().covered = Some(covered(1));
+        let not_continuing = "000003.seg: its header does not continue the segment before it";
+        let previous = |it: &mut SegmentHeader| it.previous.as_mut().unwrap().id = SegmentId(1);
+        let short = "000001.seg ends at offset 1016, but the checkpoint proves that it was durable to 1024: \
+                     acknowledged data is lost";
+        check([
+            ("all before the newest", inventory(1..4, 3).vouched(1).vouched(2), "1 2 [3 closed 0]"),
+            ("the first", inventory(1..4, 3).vouched(1), "1 2 [3 closed 0]"),
+            (
+                "one whose end only the checkpoint says",
+                inventory(1..4, 3).vouched(2).but(known),
+                "1 2 [3 closed 0]",
+            ),
+            ("closed cleanly", inventory(1..3, 2).vouched(1).closed(), "1 [2 clean 1024 closed 1024]"),
+            (
+                "another continues it",
+                inventory(1..4, 3).vouched(2).but(known).with_header(3, previous),
+                not_continuing,
+            ),
+            ("too short", inventory(1..4, 3).vouched(1).vouched(2).with_len(1, END - 8), short),
+            ("one missing", inventory([1, 3], 3).vouched(1), "segment 2 is missing: 000002.seg is not there"),
         ]);
     }
 

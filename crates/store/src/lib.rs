@@ -69,6 +69,7 @@ mod read;
 mod streams;
 
 mod error;
+mod inspect;
 mod stats;
 mod verify;
 
@@ -83,6 +84,7 @@ pub use annals_wire::{
 pub use clock::{Clock, SystemClock};
 pub use error::Error;
 pub use event::Event;
+pub use inspect::{InspectedSegment, Inspection, inspect, inspect_on};
 pub use new_event::{Expected, NewEvent, Receipt};
 pub use options::{Background, Durability, Options};
 pub use read::Events;

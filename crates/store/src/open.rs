@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// A reader that meets a writer in the middle of a rotation or a recovery looks again this often.
-const ATTEMPTS: usize = 20;
+pub(crate) const ATTEMPTS: usize = 20;
 
 pub(crate) fn directory_error(path: &Path, error: io::Error) -> Error {
     if error.kind() == io::ErrorKind::NotFound {
@@ -220,17 +220,18 @@ fn open_beside(
 }
 
 /// What was found, and what to make of it.
-struct Found {
-    layout: Layout,
+pub(crate) struct Found {
+    pub(crate) inventory: Inventory,
+    pub(crate) layout: Layout,
     sources: Sources,
-    plan: Plan,
+    pub(crate) plan: Plan,
     /// The runs that are there and may be used.
     runs: Vec<RunRange>,
 }
 
 impl Found {
     /// Looks at what `inventory` leaves open, and decides. With `upto`, that segment is the newest that counts.
-    fn look(
+    pub(crate) fn look(
         directory: &Arc<dyn Directory>,
         files: &Arc<OpenFiles>,
         mut inventory: Inventory,
@@ -252,7 +253,7 @@ impl Found {
         report.oddities.extend(layout.oddities.iter().cloned());
         let runs = inventory.runs.iter().filter(|_| options.sources.runs);
         let runs = runs.map(|run| RunRange { first: run.first, last: run.last }).collect();
-        Ok(Self { layout, sources, plan, runs })
+        Ok(Self { inventory, layout, sources, plan, runs })
     }
 
     fn load(

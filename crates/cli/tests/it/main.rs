@@ -8,6 +8,7 @@ mod append;
 mod demo;
 mod export;
 mod import;
+mod inspect;
 mod kill;
 mod read;
 mod verify;

@@ -16,4 +16,5 @@ mod positions;
 mod sealed;
 mod stopped;
 mod user;
+mod vouched;
 mod write_ahead;

@@ -17,6 +17,7 @@ mod forged_checkpoint;
 mod forged_tables;
 mod groups;
 mod history;
+mod lazily;
 mod leftovers;
 mod letting_go;
 mod misplaced;
