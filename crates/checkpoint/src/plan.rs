@@ -559,7 +559,7 @@ mod tests {
                     },
                     "{row}: {decided}"
                 );
-                let off = SourceOptions { checkpoint: false, footers: false, maps };
+                let off = SourceOptions { checkpoint: false, footers: false, runs: false, maps };
                 assert_eq!(
                     said(&layout, &Sources::look(&*directory, off, false).unwrap()),
                     FRAMES,
