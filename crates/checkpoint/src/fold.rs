@@ -81,12 +81,11 @@ pub fn index_frame<'a>(
     }
     let event = Event::decode(frame).map_err(Error::bytes(path, offset))?;
     let entry = Entry::of(&event, place);
-    if !index.accepts(&entry) {
+    if !index.try_insert(&entry, event.tags.iter()) {
         let why = "its id was given before, or its revision does not follow its stream's";
         let source = annals_wire::Error::Invalid { what: "event", why };
         return Err(Error::bytes(path, offset)(source));
     }
-    index.insert(&entry, event.tags.iter());
     Ok(Some(event))
 }
 

@@ -109,7 +109,9 @@ pub fn open_run(directory: &dyn Directory, range: RunRange, maps: bool) -> Resul
     let read = file.read_full_at(&mut header, 0).map_err(Error::io("read", &path))?;
     header.truncate(read);
     let source = if maps {
-        RunSource::Whole(Arc::new(file.map(len).map_err(Error::io("map", &path))?))
+        let region = file.map(len).map_err(Error::io("map", &path))?;
+        region.expect_look_ups(0);
+        RunSource::Whole(Arc::new(region))
     } else {
         RunSource::Read(Box::new(move |buffer, offset| {
             file.read_exact_at(buffer, offset).map_err(|error| unreadable(&error))

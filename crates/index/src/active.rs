@@ -122,14 +122,33 @@ impl ActiveIndex {
     /// # Panics
     /// Where it cannot come next: [`ActiveIndex::accepts`].
     pub fn insert<'t>(&mut self, entry: &Entry<'_>, tags: impl IntoIterator<Item = &'t str>) {
-        self.advance(entry.offset);
+        self.take(entry, tags).expect("who appends made sure that it comes next");
+    }
+
+    /// Takes in the next event, with its tags; false where it cannot come next. The index is then of no more use.
+    #[must_use]
+    pub fn try_insert<'t>(&mut self, entry: &Entry<'_>, tags: impl IntoIterator<Item = &'t str>) -> bool {
+        self.take(entry, tags).is_ok()
+    }
+
+    fn take<'t>(
+        &mut self,
+        entry: &Entry<'_>,
+        tags: impl IntoIterator<Item = &'t str>,
+    ) -> Result<(), &'static str> {
+        if !self.accepts_offset(entry.offset) {
+            return Err("frames come in order, at multiples of eight");
+        }
+        self.last_offset = Some(entry.offset);
         assert!(self.rows.len() < ROW_COUNT_MAX, "a segment has fewer events");
         let row = self.row_count();
-        self.ids.push(entry.id);
+        if !self.ids.push(entry.id) {
+            return Err("an id is given once");
+        }
         if row.is_multiple_of(ROWS_PER_TIME) {
             self.times.push(entry.recorded);
         }
-        let stream = self.catalogue.insert(entry, row);
+        let stream = self.catalogue.insert(entry, row).ok_or("the revision continues its stream")?;
         self.kinds.entry(entry.kind).or_default().push(row);
         let correlation = entry.correlation.filter(|correlation| *correlation != entry.id);
         if let Some(correlation) = correlation {
@@ -143,6 +162,7 @@ impl ActiveIndex {
         }
         let is_root = correlation.is_none();
         self.rows.push(Row { offset: entry.offset, stream, kind: entry.kind, is_root });
+        Ok(())
     }
 
     /// Takes in the next control record, whose frame begins at `offset`.
@@ -150,7 +170,8 @@ impl ActiveIndex {
     /// # Panics
     /// Where it cannot come next: [`ActiveIndex::accepts_offset`].
     pub fn insert_control(&mut self, offset: u32) {
-        self.advance(offset);
+        assert!(self.accepts_offset(offset), "frames come in order, at multiples of eight");
+        self.last_offset = Some(offset);
         self.controls.push(offset);
     }
 
@@ -158,11 +179,6 @@ impl ActiveIndex {
     #[must_use]
     pub fn sorted_streams(&self) -> Vec<u32> {
         self.catalogue.sorted()
-    }
-
-    fn advance(&mut self, offset: u32) {
-        assert!(self.accepts_offset(offset), "frames come in order, at multiples of eight");
-        self.last_offset = Some(offset);
     }
 }
 

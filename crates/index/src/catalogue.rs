@@ -65,23 +65,28 @@ impl StreamRows {
 }
 
 impl Catalogue {
-    /// Takes in the event at `row` and returns the place of its stream.
-    pub(crate) fn insert(&mut self, entry: &Entry<'_>, row: u32) -> u32 {
+    /// Takes in the event at `row` and returns the place of its stream; `None` where it does not continue that.
+    pub(crate) fn insert(&mut self, entry: &Entry<'_>, row: u32) -> Option<u32> {
         let scope = self.scopes.insert(entry.stream.scope, row);
         let hash = hash(&self.hasher, scope, entry.stream.entity, entry.stream.lane);
         let Some(place) = self.place(hash, scope, entry.stream) else {
-            return self.insert_stream(hash, scope, entry, row);
+            return if entry.revision == Revision(0) {
+                None
+            } else {
+                Some(self.insert_stream(hash, scope, entry, row))
+            };
         };
         let stream = self.streams.get_mut(place as usize).expect("a stream at each place");
         let last = last_revision(stream.first_revision, stream.rows.as_slice().len());
-        assert_eq!(Some(entry.revision), last.next(), "the revision continues its stream");
+        if Some(entry.revision) != last.next() {
+            return None;
+        }
         stream.head = entry.hash;
         stream.rows.push(row);
-        place
+        Some(place)
     }
 
     fn insert_stream(&mut self, hash: u64, scope: Symbol, entry: &Entry<'_>, row: u32) -> u32 {
-        assert_ne!(entry.revision, Revision(0), "revisions count from 1");
         let place = u32::try_from(self.streams.len()).expect("no more streams than rows");
         let StreamKey { entity, lane, .. } = entry.stream;
         if lane != Lane(0) {

@@ -67,10 +67,12 @@ impl FrameBytes {
         bytes.truncate(read);
         let header = FrameHeader::decode(bytes, seed, offset).map_err(Error::bytes(path, offset))?;
         let len = header.frame_len();
-        let there = file.len().map_err(Error::io("look at", path))?.saturating_sub(offset);
-        if there < len {
-            let source = annals_wire::Error::Truncated { what: "frame", needed: len, available: there };
-            return Err(Error::bytes(path, offset)(source));
+        if len > read as u64 {
+            let there = file.len().map_err(Error::io("look at", path))?.saturating_sub(offset);
+            if there < len {
+                let source = annals_wire::Error::Truncated { what: "frame", needed: len, available: there };
+                return Err(Error::bytes(path, offset)(source));
+            }
         }
         let len = usize::try_from(len).unwrap_or(usize::MAX);
         bytes.resize(len, 0);

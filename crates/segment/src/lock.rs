@@ -8,6 +8,8 @@ use std::{
 use crate::{Access, Directory, Error, File, Lock, error::is_full, name};
 
 const LOCK_LEN_MAX: u64 = 4096;
+/// The bytes of a holder's name, whatever its number.
+const NAME_LEN: usize = 40;
 const RETRY: Duration = Duration::from_millis(5);
 /// Readers take a shared lock for an instant to see whether a writer lives; waiting this long outlasts them.
 const READERS: Duration = Duration::from_millis(50);
@@ -78,8 +80,12 @@ impl WriterLock {
 /// Writes this process and `epoch` into the lock's file. On a full disk the file is left empty, and no reader
 /// believes a frontier: what stands there must never be an earlier writer's name.
 fn name_holder(file: &dyn File, epoch: u64) -> io::Result<()> {
-    let text = format!("pid {}\nepoch {epoch:016x}\n", std::process::id());
-    file.set_len(0)?;
+    let mut text = format!("pid {}\nepoch {epoch:016x}\n", std::process::id());
+    text += &"\n".repeat(NAME_LEN.saturating_sub(text.len()));
+    // What has the same length is written over: cutting a file makes the file system write of it.
+    if file.len()? != text.len() as u64 {
+        file.set_len(0)?;
+    }
     match file.write_all_at(text.as_bytes(), 0) {
         Err(error) if is_full(&error) => file.set_len(0),
         written => written,

@@ -1,14 +1,15 @@
 //! A sealed segment: its frames never change, and its successor's header says where they end.
 //!
 //! Invariant: the file is opened and mapped when asked, whenever that is, and its header compared then with what is
-//! known of the segment. A file that is mapped is not open as well: one map serves frames and footer.
+//! known of the segment. One map serves frames and footer; the first frames that
+//! are asked for are read all the same, which costs less than what comes into memory around a place in a map.
 
 use std::{
     any::Any,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
 
@@ -80,9 +81,12 @@ pub(crate) struct OpenSegment {
 
 #[derive(Debug)]
 enum OpenBytes {
-    Map(Region),
+    Map { region: Region, file: Arc<dyn File>, read_count: AtomicU32 },
     File(Arc<dyn File>),
 }
+
+/// This many frames are read before others are looked at in the map.
+const READS_BEFORE_MAP: u32 = 64;
 
 impl SealedSegment {
     /// The segment at `place`, open and closed by itself; with `maps`, its frames are read through a map.
@@ -132,7 +136,15 @@ impl SealedSegment {
         let open = self.open()?;
         let seed = open.header.seed();
         match &open.bytes {
-            OpenBytes::Map(region) => FrameBytes::view(region, self.place.end, &self.path, seed, offset),
+            OpenBytes::Map { file, read_count, .. }
+                if read_count.load(Ordering::Relaxed) < READS_BEFORE_MAP =>
+            {
+                read_count.fetch_add(1, Ordering::Relaxed);
+                FrameBytes::read(&self.files.buffers, &**file, &self.path, seed, offset)
+            }
+            OpenBytes::Map { region, .. } => {
+                FrameBytes::view(region, self.place.end, &self.path, seed, offset)
+            }
             OpenBytes::File(file) => FrameBytes::read(&self.files.buffers, &**file, &self.path, seed, offset),
         }
     }
@@ -204,7 +216,7 @@ impl SealedSegment {
     }
 
     fn footer_of(&self, open: &OpenSegment) -> Result<FoundFooter, Error> {
-        if let OpenBytes::Map(region) = &open.bytes
+        if let OpenBytes::Map { region, .. } = &open.bytes
             && open.has_footer
         {
             return Ok(FoundFooter::Sound(region.clone()));
@@ -359,11 +371,13 @@ impl SealedSegment {
         let mapped = if has_footer { len } else { end };
         let region = file.map(mapped).map_err(Error::io("map", &self.path))?;
         if has_footer {
+            region.expect_look_ups(end);
             let mut maps = self.maps_of_footer.lock().unwrap_or_else(PoisonError::into_inner);
             maps.retain(MapWatch::is_held);
             maps.push(region.watch());
         }
-        Ok(OpenSegment { header, bytes: OpenBytes::Map(region), has_footer, made: OnceLock::new() })
+        let bytes = OpenBytes::Map { region, file, read_count: AtomicU32::new(0) };
+        Ok(OpenSegment { header, bytes, has_footer, made: OnceLock::new() })
     }
 
     /// Whether the file of `len` bytes ends with a footer of these very frames, as far as its trailer says.

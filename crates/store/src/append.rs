@@ -28,7 +28,7 @@ use crate::{
 /// Above this many bytes waiting to be written, who queues an event writes them.
 const QUEUED_BYTES_MAX: usize = 256 << 10;
 /// Above this many bytes waiting to be durable, who appends makes them so.
-const UNSYNCED_BYTES_MAX: u64 = 8 << 20;
+const UNSYNCED_BYTES_MAX: u64 = 4 << 20;
 
 /// What was looked up before the turn, in all parts but the one that grows.
 struct Cold {

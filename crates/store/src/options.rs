@@ -9,7 +9,7 @@ use crate::{Clock, Error, Store, SystemClock, open, sync::Arc};
 
 const SEGMENT_BYTES_MIN: u64 = 4 << 10;
 const SEGMENT_BYTES_MAX: u64 = 1 << 30;
-const CHECKPOINT_BYTES_MAX: u64 = 24 << 20;
+const CHECKPOINT_BYTES_MAX: u64 = 16 << 20;
 
 /// How durable an append is when its receipt returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -132,8 +132,8 @@ impl Options {
         self
     }
 
-    /// After how many bytes of log a checkpoint is written in the background; at most 24 MiB, which is the default:
-    /// with the default size of segments, one in the middle of each and one behind it. In larger segments each
+    /// After how many bytes of log a checkpoint is written in the background; at most 16 MiB, which is the default:
+    /// with the default size of segments, two within each and one behind it. In larger segments each
     /// checkpoint has the index of more, and so they cost more.
     #[must_use]
     pub fn checkpoint_bytes(mut self, bytes: u64) -> Self {

@@ -60,6 +60,10 @@ pub enum Block {
     StreamExtras,
     /// The entities of the streams.
     Entities,
+    /// The ends of the fences.
+    Fences,
+    /// The entity of every 1,024th stream once more: what a search looks at first lies together.
+    FenceTexts,
     /// The scopes, sorted.
     Scopes,
     /// The rows of each scope, where there is more than one.
@@ -90,7 +94,7 @@ pub enum Block {
 
 impl Block {
     /// All blocks, in the order in which they lie.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Rows,
         Self::Ids,
         Self::IdRows,
@@ -99,6 +103,8 @@ impl Block {
         Self::StreamRows,
         Self::StreamExtras,
         Self::Entities,
+        Self::Fences,
+        Self::FenceTexts,
         Self::Scopes,
         Self::ScopeRows,
         Self::ScopeTexts,
@@ -129,8 +135,8 @@ impl Block {
             Self::Kinds => tables::KIND_LEN,
             Self::Correlations | Self::Causations => tables::ID_GROUP_LEN,
             Self::Tags => tables::TAG_LEN,
-            Self::Entities | Self::ScopeTexts | Self::TagTexts => 1,
-            Self::Ids | Self::Controls => 4,
+            Self::Entities | Self::FenceTexts | Self::ScopeTexts | Self::TagTexts => 1,
+            Self::Ids | Self::Fences | Self::Controls => 4,
             Self::IdRows
             | Self::StreamRows
             | Self::ScopeRows
@@ -219,7 +225,7 @@ impl FooterTrailer {
         check_trailing_crc("footer trailer", bytes)?;
         reader.version()?;
         if reader.u32()? as usize != Block::ALL.len() {
-            return Err(reader.invalid("not 21 blocks"));
+            return Err(reader.invalid("not 23 blocks"));
         }
         let (store, segment) = (StoreId(reader.array()?), SegmentId(reader.u64()?));
         let (generation, chain) = (Generation(reader.u32()?), Chain(reader.u32()?));
@@ -345,6 +351,7 @@ impl Footer {
             (Block::IdRows, rows),
             (Block::StreamRows, rows),
             (Block::Times, rows.div_ceil(ROWS_PER_TIME as usize)),
+            (Block::Fences, self.stream_count().div_ceil(entities::FENCE_LEN)),
             (Block::ScopeRows, rows_of(Block::Scopes)),
             (Block::KindRows, rows_of(Block::Kinds)),
         ];

@@ -156,3 +156,40 @@ fn a_stream_is_asked_once_however_many_rows_it_has() {
     query.select(&counted, &[], 0..ROW_COUNT, Direction::Forward, 10, &mut Vec::new()).unwrap();
     assert_eq!([counted.rows.get(), counted.streams.get()], [ROW_COUNT as usize, STREAM_COUNT as usize]);
 }
+
+#[test]
+fn every_stream_of_thousands_is_found_and_no_other() {
+    let mut index = ActiveIndex::new(Sequence(1));
+    let entity = |number: u32| format!("e{}", (number * 7_919) % 10_007);
+    for row in 0..5_000 {
+        let (entity, scope) = (entity(row), SCOPES[row as usize % 3]);
+        let entry = Entry {
+            offset: row * 8,
+            id: id(row as usize),
+            correlation: None,
+            causation: None,
+            stream: StreamKey { scope, entity: &entity, lane: Lane(row % 7 / 6) },
+            kind: kind(0),
+            revision: Revision(1),
+            fork_depth: Depth(0),
+            recorded: Recorded(row.into()),
+            hash: Digest::NONE,
+        };
+        index.insert(&entry, []);
+    }
+    let sealed = seal(&index.encode(&trailer(Sequence(1), 5_000))).unwrap();
+    for row in 0..10_007 {
+        let entity = entity(row);
+        for (place, scope) in SCOPES[..4].iter().enumerate() {
+            let is_there = row < 5_000 && row as usize % 3 == place;
+            let key = StreamKey { scope, entity: &entity, lane: Lane(row % 7 / 6) };
+            let found = sealed.find_stream(key).unwrap();
+            assert_eq!(
+                found.map(|stream| stream.rows.at(0).unwrap()),
+                is_there.then_some(Some(row)),
+                "{key}"
+            );
+            assert_eq!(sealed.find_coordinate(scope, &entity).unwrap().len(), usize::from(is_there));
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::{
     Block, DIRECTORY_LEN, FooterTrailer, Row, TRAILER_LEN,
-    entities::{self, GROUP_LEN},
+    entities::{self, FENCE_LEN, GROUP_LEN},
 };
 use crate::{
     Depth, EventId, Kind, Lane, Recorded, Revision,
@@ -92,10 +92,16 @@ impl Tables<'_> {
         let (mut end, mut first) = (0, "");
         for (place, stream) in (0_u32..).zip(&self.streams) {
             let entities = blocks.table(Block::Entities);
-            let is_first = place as usize % GROUP_LEN == 0;
+            let is_first = (place as usize).is_multiple_of(GROUP_LEN);
             first = if is_first { stream.entity } else { first };
             entities::put(Some(first).filter(|_| !is_first), stream.entity, entities);
             let entity_end = long_len(entities.len());
+            if (place as usize).is_multiple_of(FENCE_LEN) {
+                let texts = blocks.table(Block::FenceTexts);
+                texts.put(stream.entity.as_bytes());
+                let end = long_len(texts.len());
+                blocks.table(Block::Fences).put_u32(end);
+            }
             end += long_len(stream.rows.len());
             let [low, high] = halves(stream.first_revision);
             let table = blocks.table(Block::Streams);

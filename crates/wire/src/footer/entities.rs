@@ -9,6 +9,8 @@ use crate::Error;
 
 /// Of this many entities the first is there in full.
 pub(super) const GROUP_LEN: usize = 16;
+/// Of this many, which are whole groups, the first is among the fences as well.
+pub(super) const FENCE_LEN: usize = 64 * GROUP_LEN;
 
 /// An entity in its two parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::{borrow::Cow, cmp::Ordering, ops::Range};
 
 use super::{
     Block, Footer, Postings, ROWS_PER_TIME,
-    entities::{Entity, GROUP_LEN},
+    entities::{Entity, FENCE_LEN, GROUP_LEN},
 };
 use crate::{
     Depth, Error, EventId, Key, Kind, Lane, Recorded, Revision, StreamKey,
@@ -226,15 +226,20 @@ impl Footer {
         entity: &str,
     ) -> Result<Range<u32>, Error> {
         let is_before = |index: usize| Ok(self.entity_parts(bytes, index)?.order(entity).is_lt());
-        // First among those that are there in full, then among those behind one of them.
-        let (first, last) = (scope.streams.start as usize, scope.streams.end as usize);
-        let full = first.div_ceil(GROUP_LEN)..last.div_ceil(GROUP_LEN).max(first.div_ceil(GROUP_LEN));
-        let groups = partition(full.len(), |group| is_before((full.start + group) * GROUP_LEN))?;
-        let behind = (full.start + groups).saturating_mul(GROUP_LEN);
-        let low = behind.saturating_sub(GROUP_LEN).max(first);
-        let start = low + partition(behind.min(last).saturating_sub(low), |index| is_before(low + index))?;
-        let mut end = start;
-        while end < scope.streams.end as usize && self.entity_parts(bytes, end)?.order(entity).is_eq() {
+        let fences = [Block::Fences, Block::FenceTexts];
+        let is_fence_before = |index: usize| {
+            let text =
+                self.get(bytes, Block::FenceTexts, self.span(bytes, fences[0], index / FENCE_LEN, 0)?)?;
+            Ok(text < entity.as_bytes())
+        };
+        // First among the fences, then among those that are there in full, then among those behind one of them.
+        let streams = scope.streams.start as usize..scope.streams.end as usize;
+        let end = streams.end;
+        let streams = narrow(streams, FENCE_LEN, is_fence_before)?;
+        let streams = narrow(streams, GROUP_LEN, is_before)?;
+        let start = narrow(streams, 1, is_before)?.start;
+        let (last, mut end) = (end, start);
+        while end < last && self.entity_parts(bytes, end)?.order(entity).is_eq() {
             end += 1;
         }
         Ok(long_len(start)..long_len(end))
@@ -462,6 +467,22 @@ impl Footer {
             revision_high: reader.u32()?,
         })
     }
+}
+
+/// The part of `range` in which the first place lies for which `is_before` does not hold: looked for among the
+/// multiples of `step`. With a step of 1 it begins with that place, or is empty.
+fn narrow(
+    range: Range<usize>,
+    step: usize,
+    is_before: impl Fn(usize) -> Result<bool, Error>,
+) -> Result<Range<usize>, Error> {
+    let (first, end) = (range.start.div_ceil(step), range.end.div_ceil(step));
+    let count = end.saturating_sub(first);
+    let behind = first + partition(count, |index| is_before((first + index) * step))?;
+    // The last one that is before is no answer, and what lies behind it may be.
+    let start = if behind > first { (behind - 1) * step + 1 } else { range.start };
+    let limit = if behind < end { (behind * step + 1).min(range.end) } else { range.end };
+    Ok(start..limit.max(start))
 }
 
 /// How many of `count` entries come first for which `is_before` holds.

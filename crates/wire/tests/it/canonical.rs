@@ -190,22 +190,23 @@ fn a_footer_that_nothing_writes_is_refused() {
             ("rows outside of their block", &[(0x40, &[3])]),
             ("ends that do not ascend", &[(0x34, &[3])]),
             ("no UTF-8", &[(0x68, &[0xff])]),
-            ("a scope of streams that are not there", &[(0x7c, &[3])]),
-            ("an only scope without all rows", &[(0x80, &[1])]),
-            ("reserved bytes of a kind", &[(0x92, &[1])]),
-            ("padding of the checksums", &[(0x104, &[1])]),
-            ("half a row", &[(0x108, &[0x11])]),
-            ("a block of another length", &[(0x108, &[0x1b])]),
-            ("a block outside of the footer", &[(0x10f, &[0x80])]),
-            ("half a tag", &[(0x190, &[0x0c])]),
-            ("half an offset", &[(0x1a8, &[3])]),
-            ("another block count", &[(0x1bc, &[20])]),
-            ("another row count", &[(0x1f0, &[3])]),
-            ("another length", &[(0x1f8, &[0x30])]),
-            ("longer than its file", &[(0x1f8, &[0x40])]),
-            ("shorter than its head", &[(0x1f8, &[0x18, 0x01])]),
-            ("longer than memory", &[(0x1f8, &[0xff; 8])]),
-            ("reserved bytes", &[(0x220, &[1])]),
+            ("a scope of streams that are not there", &[(0x8c, &[3])]),
+            ("an only scope without all rows", &[(0x90, &[1])]),
+            ("reserved bytes of a kind", &[(0xa2, &[1])]),
+            ("padding of the checksums", &[(0x114, &[1])]),
+            ("half a row", &[(0x118, &[0x11])]),
+            ("a block of another length", &[(0x118, &[0x1b])]),
+            ("a block outside of the footer", &[(0x11f, &[0x80])]),
+            ("no fence", &[(0x158, &[0])]),
+            ("half a tag", &[(0x1b0, &[0x0c])]),
+            ("half an offset", &[(0x1c8, &[3])]),
+            ("another block count", &[(0x1dc, &[20])]),
+            ("another row count", &[(0x210, &[3])]),
+            ("another length", &[(0x218, &[0x50])]),
+            ("longer than its file", &[(0x218, &[0x60])]),
+            ("shorter than its head", &[(0x218, &[0x18, 0x01])]),
+            ("longer than memory", &[(0x218, &[0xff; 8])]),
+            ("reserved bytes", &[(0x240, &[1])]),
         ],
     );
 }
@@ -213,8 +214,8 @@ fn a_footer_that_nothing_writes_is_refused() {
 #[test]
 fn a_footer_with_bytes_of_no_block_is_refused() {
     let Example { structure, mut bytes, .. } = example("footer");
-    bytes.splice(0x108..0x108, [0; 8]);
-    bytes[0x200] += 8;
+    bytes.splice(0x118..0x118, [0; 8]);
+    bytes[0x220] += 8;
     structure.reseal(&mut bytes);
     assert!(matches!(structure.read(&bytes), Err(Error::Invalid { .. })));
 }
