@@ -162,7 +162,10 @@ mod tests {
         }
     }
 
-    fn next(used: &[(u64, u64)], oldest: u64, newest: u64) -> Option<((u64, u64), Vec<(u64, u64)>)> {
+    /// The first and the last segment of a run.
+    type Ends = (u64, u64);
+
+    fn next(used: &[Ends], oldest: u64, newest: u64) -> Option<(Ends, Vec<Ends>)> {
         let used: Vec<_> = used.iter().map(|(first, last)| range(*first, *last)).collect();
         let merge = Runs::next_merge(&used, SegmentId(oldest), SegmentId(newest))?;
         Some(((merge.range.first.0, merge.range.last.0), numbers(&merge.runs)))

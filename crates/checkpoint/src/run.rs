@@ -152,9 +152,8 @@ impl<'a> RunWriter<'a> {
     ) -> Result<Self, Error> {
         let last = annals_wire::SegmentId(header.first.0 + header.segments.len() as u64 - 1);
         let range = RunRange { first: header.first, last };
-        match open_run(directory, range, false) {
-            Err(error @ Error::Newer { .. }) => return Err(error),
-            Ok(_) | Err(_) => {}
+        if let Err(error @ Error::Newer { .. }) = open_run(directory, range, false) {
+            return Err(error);
         }
         let name = temporary_name(range);
         let path = directory.path().join(&name);

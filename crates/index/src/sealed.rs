@@ -62,19 +62,24 @@ impl SealedIndex {
     fn key_hashes_of(&self, store: StoreId) -> Result<Vec<u32>, annals_wire::Error> {
         let (footer, bytes) = (&self.footer, self.bytes());
         let mut hashes: Vec<u32> = footer.id_hashes(bytes)?.collect();
-        let mut add = |key: Key<'_>| hashes.push(key.hash(store));
         for place in 0..footer.scope_count() {
             let scope = footer.scope(bytes, place)?;
-            add(Key::Scope(scope.text));
+            hashes.push(Key::Scope(scope.text).hash(store));
             for stream in scope.streams {
                 let entity = footer.entity(bytes, stream as usize)?;
-                add(Key::Coordinate { scope: scope.text, entity: &entity });
+                hashes.push(Key::Coordinate { scope: scope.text, entity: &entity }.hash(store));
             }
         }
-        footer.kinds(bytes)?.into_iter().for_each(|kind| add(Key::Kind(kind)));
-        footer.tags(bytes).try_for_each(|tag| Ok(add(Key::Tag(tag?))))?;
-        footer.correlations(bytes).try_for_each(|id| Ok(add(Key::Correlation(id?))))?;
-        footer.causations(bytes).try_for_each(|id| Ok::<_, annals_wire::Error>(add(Key::Causation(id?))))?;
+        hashes.extend(footer.kinds(bytes)?.into_iter().map(|kind| Key::Kind(kind).hash(store)));
+        for tag in footer.tags(bytes) {
+            hashes.push(Key::Tag(tag?).hash(store));
+        }
+        for id in footer.correlations(bytes) {
+            hashes.push(Key::Correlation(id?).hash(store));
+        }
+        for id in footer.causations(bytes) {
+            hashes.push(Key::Causation(id?).hash(store));
+        }
         hashes.sort_unstable();
         hashes.dedup();
         Ok(hashes)

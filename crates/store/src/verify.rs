@@ -234,7 +234,7 @@ impl Walk<'_> {
                 continue;
             }
             report.run_count += 1;
-            if let Some(why) = keys.compare(&**self.directory, file)? {
+            if let Some(why) = keys.difference(&**self.directory, file)? {
                 let path = self.directory.path().join(runs::name(file)).display().to_string();
                 report.damaged_derived(
                     path,

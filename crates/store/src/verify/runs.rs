@@ -54,16 +54,20 @@ impl Keys {
     ///
     /// # Errors
     /// [`Error::Environment`] where it cannot be read, [`Error::NewerVersion`].
-    pub(super) fn compare(&self, directory: &dyn Directory, file: &RunFile) -> Result<Option<String>, Error> {
+    pub(super) fn difference(
+        &self,
+        directory: &dyn Directory,
+        file: &RunFile,
+    ) -> Result<Option<String>, Error> {
         let range = RunRange { first: file.first, last: file.last };
         match open_run(directory, range, false) {
-            Ok(run) => Ok(self.compare_entries(range, &run)),
+            Ok(run) => Ok(self.different_entries(range, &run)),
             Err(error) if error.is_damage() => Ok(Some(error.to_string())),
             Err(error) => Err(error.into()),
         }
     }
 
-    fn compare_entries(&self, range: RunRange, run: &RunIndex) -> Option<String> {
+    fn different_entries(&self, range: RunRange, run: &RunIndex) -> Option<String> {
         let segments: Vec<_> =
             self.segments.range(range.first..=range.last).map(|(_, known)| known).collect();
         let header = run.header();
