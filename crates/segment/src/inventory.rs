@@ -140,7 +140,8 @@ impl Inventory {
                 FileRole::Run(first, last) if entry.is_file => {
                     inventory.runs.push(RunFile { first, last, len: entry.len });
                 }
-                FileRole::Run(..) => inventory.foreign_count += 1,
+                FileRole::BegunRun if entry.is_file => {}
+                FileRole::Run(..) | FileRole::BegunRun => inventory.foreign_count += 1,
                 FileRole::Segment(id, generation) => {
                     let file = SegmentFile { generation, len: entry.len, header: None, covered: None };
                     if inventory.segments.insert(id, file).is_some() {

@@ -68,7 +68,7 @@ impl Region {
     }
 
     /// Says that tables lie from `start` on, of which a page here and there will be asked: nothing is fetched around
-    /// what is asked, and no large pages are made of it, which a process would have in its memory as a whole.
+    /// what is asked.
     pub fn expect_look_ups(&self, start: u64) {
         #[cfg(target_os = "linux")]
         if let Inner::Map(map) = &self.0 {
@@ -76,7 +76,6 @@ impl Region {
             let start = usize::try_from(start).unwrap_or(usize::MAX).min(map.len());
             // Advice that is not taken changes no answer.
             let _ = map.advise_range(Advice::Random, start, map.len() - start);
-            let _ = map.advise_range(Advice::NoHugePage, start, map.len() - start);
         }
         #[cfg(not(target_os = "linux"))]
         let _ = start;

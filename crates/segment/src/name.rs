@@ -30,6 +30,8 @@ pub(crate) enum FileRole {
     Segment(SegmentId, Generation),
     /// The index of neighbouring segments, from the first to the last.
     Run(SegmentId, SegmentId),
+    /// A run that was begun: whoever merges goes on with it.
+    BegunRun,
     /// The bytes that were cut off a torn segment.
     Torn,
     /// An unfinished replacement.
@@ -70,6 +72,9 @@ pub(crate) fn role(name: &OsStr) -> FileRole {
     }
     if name.strip_suffix(TEMPORARY_SUFFIX).is_some_and(|of| [MANIFEST, CHECKPOINT].contains(&of)) {
         return FileRole::Temporary;
+    }
+    if name.strip_suffix(TEMPORARY_SUFFIX).is_some_and(|of| run_role(of).is_some()) {
+        return FileRole::BegunRun;
     }
     if let Some((segment, offset)) = name.split_once(".torn-") {
         let torn = offset.parse().is_ok_and(|offset: u64| torn_name(segment, offset) == name);
@@ -124,6 +129,7 @@ mod tests {
             let (first, last) = (SegmentId(first), SegmentId(last));
             assert_eq!(role(run_name(first, last).as_ref()), FileRole::Run(first, last));
         }
+        assert_eq!(role("000001-000008.run.tmp".as_ref()), FileRole::BegunRun);
         for name in ["1-2.run", "000002-000001.run", "000000-000001.run", "000001.run", "000001-0000002.run"]
         {
             assert_eq!(role(name.as_ref()), FileRole::Foreign, "{name}");

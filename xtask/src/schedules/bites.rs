@@ -30,6 +30,7 @@ const WOKEN_FIRST: &str = "        self.landed(group).notify_all();
             if sync {
                 turn.durable = reach;
                 turn.landmark = place;
+                self.ask_for_checkpoint(&mut turn)?;
             }
             self.publish(&turn);
         }
@@ -40,6 +41,7 @@ const WOKEN_LAST: &str = "        let landed = log(&mut turn)?.land(flight, outc
             if sync {
                 turn.durable = reach;
                 turn.landmark = place;
+                self.ask_for_checkpoint(&mut turn)?;
             }
             self.publish(&turn);
         }
