@@ -182,8 +182,8 @@ pub(super) const BITES: &[Bite] = &[
     Bite {
         model: "a_checkpoint_covers_what_is_durable",
         path: CHECKPOINT,
-        line: "        let covered = sealed.filter(|place| place.id < landmark.segment && seen.insert(place.id));",
-        instead: "        let covered = sealed.filter(|place| seen.insert(place.id));",
+        line: "        let covered = sealed.filter(|(place, _)| place.id < landmark.segment && seen.insert(place.id));",
+        instead: "        let covered = sealed.filter(|(place, _)| seen.insert(place.id));",
     },
     // What came while a close wrote its checkpoint is waited for.
     Bite {

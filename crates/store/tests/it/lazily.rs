@@ -263,7 +263,8 @@ fn mapped_count(directory: &Path) -> usize {
 #[cfg(target_os = "linux")]
 fn get_mapped(store: &Store, number: u64) -> annals::Event {
     let event = || store.all().after(Sequence(number)).limit(1).next().unwrap().unwrap();
-    (0..100).map(|_| event()).last().unwrap()
+    (0..100).for_each(|_| drop(event()));
+    event()
 }
 
 #[cfg(target_os = "linux")]
@@ -375,7 +376,8 @@ fn a_footer_that_turns_out_damaged_is_written_again() {
         let store = large(9).open(place.path()).unwrap();
         // So often that the events are no more read, but looked at in the map.
         let read = || store.all().map(Result::unwrap).collect::<Vec<_>>();
-        let mut events = (0..2).map(|_| read()).last().unwrap();
+        drop(read());
+        let mut events = read();
         assert_eq!(events.len() as u64, COUNT, "byte {byte}");
         let was_mapped = store.incidents().is_empty();
         for number in 0..COUNT {
