@@ -1,7 +1,10 @@
 //! When a checkpoint is written by itself, and how much is in it.
 
+use std::time::{Duration, Instant};
+
 use annals::{
-    Background, Coordinate, Durability, Kind, NewEvent, Options, SeededEntropy, SimulatedDirectory, Store,
+    Background, Coordinate, Durability, Kind, MemoryDirectory, NewEvent, Options, SeededEntropy,
+    SimulatedDirectory, Store,
 };
 
 fn open(disk: &SimulatedDirectory, seed: u64) -> Store {
@@ -49,4 +52,42 @@ fn one_that_is_asked_for_has_all_that_was_appended() {
     store.checkpoint().unwrap();
     drop(store);
     assert_eq!(open(&disk.crash_subset(|_| false), 2).report().events.checkpoint, 1);
+}
+
+#[test]
+fn who_appends_waits_where_the_index_would_be_more_than_32_mib_behind() {
+    const LAG_MAX: u64 = 32 << 20;
+    let memory = MemoryDirectory::new();
+    let options = |seed| {
+        let options = Options::new().create(true).background(Background::Manual).segment_bytes(1 << 30);
+        options.entropy(SeededEntropy::new(seed))
+    };
+    let store = options(1).open_on(memory.clone()).unwrap();
+    // Nobody pumps: all that is written is written by whoever appends.
+    for _ in 0..35 {
+        append(&store, 1 << 20, Durability::Written);
+    }
+    drop(store);
+    let store = options(2).open_on(memory).unwrap();
+    let report = store.report();
+    assert!(
+        report.events.checkpoint > 0 && report.events.checkpoint + report.events.tail == 35,
+        "{report:?}"
+    );
+    assert!(report.tail_bytes <= LAG_MAX, "{} bytes", report.tail_bytes);
+}
+
+#[test]
+fn enough_durable_appends_wake_the_thread_that_writes_one() {
+    let memory = MemoryDirectory::new();
+    let options = Options::new().create(true).checkpoint_bytes(100_000).entropy(SeededEntropy::new(1));
+    let store = options.open_on(memory.clone()).unwrap();
+    for _ in 0..3 {
+        append(&store, 50_000, Durability::Durable);
+    }
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while memory.file("CHECKPOINT").is_none() {
+        assert!(Instant::now() < deadline, "no checkpoint, and nothing else wakes the thread");
+        std::thread::yield_now();
+    }
 }
