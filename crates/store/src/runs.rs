@@ -12,7 +12,7 @@ use annals_wire::{RunHeader, RunSegment, SegmentId};
 
 use crate::{
     Background, Error,
-    part::Frames,
+    part::{Frames, Part},
     store::{Shared, lock},
     sync::Arc,
     view::View,
@@ -73,9 +73,12 @@ impl Shared {
         let inventory = Inventory::list(&*self.directory)?;
         let found: Vec<RunRange> =
             inventory.runs.iter().map(|run| RunRange { first: run.first, last: run.last }).collect();
-        let sealed = self.view().sealed_with_footers();
-        let oldest = sealed.first().map_or(SegmentId(1), |place| place.id);
-        let superfluous = Runs::choose(&found, oldest, sealed.last().map(|place| place.id)).superfluous;
+        let view = self.view();
+        // A run whose segment lost its footer is of use again when that is written.
+        let is_sealed = |part: &&Part| matches!(part.frames, Frames::Sealed(_));
+        let newest = view.parts.iter().rfind(is_sealed).map(|part| part.frames.segment());
+        let oldest = view.parts.first().map_or(SegmentId(1), |part| part.frames.segment());
+        let superfluous = Runs::choose(&found, oldest, newest).superfluous;
         superfluous.iter().try_for_each(|range| Ok(remove_run(&*self.directory, *range)?))
     }
 
@@ -109,8 +112,14 @@ impl Shared {
     }
 
     fn write_run(&self, view: &View, merge: &Merge, runs: &[&Arc<LazyRun>]) -> Result<bool, Error> {
-        let Some(inputs) = self.inputs(merge, runs)? else { return Ok(false) };
         let sealed = view.sealed_with_footers();
+        let found = self.lazy_run(merge.range, segments(&sealed, merge.range));
+        if found.check_all().is_ok() {
+            // It is there, and was not used because a segment had no footer.
+            self.use_run(merge, found);
+            return Ok(true);
+        }
+        let Some(inputs) = self.inputs(merge, runs)? else { return Ok(false) };
         let header = RunHeader {
             store: view.store,
             first: merge.range.first,
@@ -127,12 +136,17 @@ impl Shared {
         file.finish()?;
         let run = self.lazy_run(merge.range, segments(&sealed, merge.range));
         run.check_all().map_err(|why| self.unusable(merge.range, &why))?;
+        self.use_run(merge, run);
+        Ok(true)
+    }
+
+    /// Puts a run into the place of what it was merged from.
+    fn use_run(&self, merge: &Merge, run: LazyRun) {
         self.change_view(|view| {
             view.runs.retain(|old| !merge.runs.contains(&old.range()));
             let place = view.runs.partition_point(|old| old.range().last < merge.range.first);
             view.runs.insert(place, Arc::new(run));
         });
-        Ok(true)
     }
 
     /// What `merge` is made from; `None` where the store is being closed.

@@ -213,3 +213,24 @@ fn a_merge_that_was_begun_is_gone_on_with() {
         assert!(found[name] == *run, "begun with {len} bytes");
     }
 }
+
+#[test]
+fn a_footer_that_is_gone_costs_no_run() {
+    let mut history = history(17);
+    history.close();
+    let mut files = image(&history.directory);
+    assert_eq!(runs(&files), ["000001-000008.run", "000009-000016.run"]);
+    let (name, end) = crate::history::frame_ends(&files).swap_remove(2);
+    files.get_mut(&name).unwrap().truncate(end);
+    let copy = directory(&files);
+    let store = options(9).open_read_only_on(copy.clone()).unwrap();
+    history.expected().check(&store, "read without a footer");
+    let store = options(9).open_on(copy.clone()).unwrap();
+    assert_eq!(store.report().run_count, 0, "runs are used behind footers alone");
+    history.expected().check(&store, "without a footer");
+    // Nothing is written before something is appended; and then the footer first.
+    begin(store).pump().unwrap();
+    assert_eq!(runs(&image(&copy)), ["000001-000008.run", "000009-000016.run"]);
+    let store = options(9).open_read_only_on(copy).unwrap();
+    assert_eq!(store.report().run_count, 2);
+}
