@@ -12,7 +12,7 @@
 //! **Does not** append, hand out events or know of subscribers. What a store loads is derived from its log: with
 //! every source switched off it comes to the same from the frames alone, only later.
 //!
-//! **Next:** [`publish`] and [`recover`]; or [`Sources::look`], [`Plan::decide`], [`Loaded::load`], in that
+//! **Next:** [`publish`] and [`recover`]; or [`Sources::look`], [`Plan::decide`], [`Load::run`], in that
 //! order; docs/architecture.md draws the flow of an open.
 
 #![forbid(unsafe_code)]
