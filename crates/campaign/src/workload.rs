@@ -235,12 +235,27 @@ impl<'a> Run<'a> {
     }
 
     /// What must hold when the store says that a step failed. Work on what is only derived may fail and the
-    /// store goes on; where an append or a sync failed, it has stopped.
+    /// store goes on, and so may an append that cannot look up what it depends on; where a write or a sync failed, it
+    /// has stopped.
     fn fail(&mut self, step: Step, error: &Error) -> Result<End, Flaw> {
         ensure(self.fault.is_some(), || format!("it failed without a fault: {error}"))?;
         let is_derived = matches!(step, Step::Pump | Step::Checkpoint);
+        let is_append = matches!(step, Step::Append(_) | Step::Batch(..) | Step::Large(_));
         match (error, &self.store) {
             (Error::Environment { .. }, Some(_)) if is_derived => Ok(End::Whole),
+            (Error::Environment { .. }, Some(store)) if is_append => {
+                // What it depends on lies in a segment that could not be opened. Nothing of it was appended, and
+                // what came before can still be made durable.
+                if let Ok(durable) = store.sync() {
+                    let durable = usize::try_from(durable.0).unwrap_or(usize::MAX);
+                    ensure(durable < self.sent.events.len(), || {
+                        format!("{durable} are there, one was refused")
+                    })?;
+                    self.sent.promise_events(durable);
+                }
+                self.note();
+                Ok(End::Failed)
+            }
             (Error::Stopped { durable, .. }, Some(store)) => {
                 let durable = usize::try_from(durable.0).unwrap_or(usize::MAX);
                 ensure(durable <= self.sent.events.len(), || format!("{durable} are said to be durable"))?;
