@@ -50,13 +50,17 @@ pub(crate) fn rebuild(stretches: Vec<Stretch>, observer: &Observer) -> Vec<Resul
     let walked = Walked::new(observer, "frames", stretches.iter().map(len).sum());
     let is_one = stretches.len() == 1;
     let build = |stretch: Stretch| build(stretch, is_one, &walked);
-    let count = thread::available_parallelism().map_or(1, NonZero::get).min(stretches.len());
-    // Threads of this open's own, which end with it. Where there are none to be had, it takes longer.
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(count).build().ok().filter(|_| count > 1);
-    match pool {
+    match if is_one { None } else { threads(stretches.len()) } {
         Some(pool) => pool.install(|| stretches.into_par_iter().map(build).collect()),
         None => stretches.into_iter().map(build).collect(),
     }
+}
+
+/// Threads of this open's own, which end with it. Where there are none to be had, it takes longer.
+fn threads(stretch_count: usize) -> Option<rayon::ThreadPool> {
+    let count = thread::available_parallelism().map_or(1, NonZero::get).min(stretch_count);
+    let pool = || rayon::ThreadPoolBuilder::new().num_threads(count).build().ok();
+    if count > 1 { pool() } else { None }
 }
 
 fn build(stretch: Stretch, is_one: bool, walked: &Walked<'_>) -> Result<Rebuilt, Error> {

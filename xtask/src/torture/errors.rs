@@ -128,7 +128,9 @@ fn is_absorbed(line: &str) -> bool {
     // A directory that was there before the store's may be one that this user cannot open, or on another
     // file system that cannot be written.
     let is_above = (is("openat") || is("fsync")) && !line.contains("/store") && is_forbidden(line);
-    is_of_nobody || is_name || is_ahead || is_second_look || is_above
+    // How many cores there are is asked of the system, and taken for one where it does not say.
+    let is_of_cores = line.contains("/cgroup");
+    is_of_nobody || is_name || is_ahead || is_second_look || is_above || is_of_cores
 }
 
 fn is_forbidden(line: &str) -> bool {
