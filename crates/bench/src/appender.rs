@@ -62,6 +62,7 @@ pub(crate) fn append_and_kill(
     let read = child.stdout.take().map(|stdout| BufReader::new(stdout).read_line(&mut line));
     read.transpose().map_err(failed("listen to"))?;
     if line.trim() == READY {
+        // How long it appends before it is killed is what is tried, and nothing is waited for.
         thread::sleep(time);
         child.kill().map_err(failed("kill"))?;
     }

@@ -243,7 +243,7 @@ impl<'a> Run<'a> {
         let is_append = matches!(step, Step::Append(_) | Step::Batch(..) | Step::Large(_));
         match (error, &self.store) {
             (Error::Environment { .. }, Some(_)) if is_derived => Ok(End::Whole),
-            (Error::Environment { .. }, Some(store)) if is_append => {
+            (Error::Environment { source }, Some(store)) if is_append && is_refused_open(source) => {
                 // What it depends on lies in a segment that could not be opened. Nothing of it was appended, and
                 // what came before can still be made durable.
                 if let Ok(durable) = store.sync() {
@@ -270,6 +270,11 @@ impl<'a> Run<'a> {
             _ => Err(Flaw::new(format!("it failed otherwise than a failing disk makes it: {error}"))),
         }
     }
+}
+
+/// Whether a file could not be opened to read it: all that an append may fail on without an end to writing.
+fn is_refused_open(error: &annals_segment::Error) -> bool {
+    matches!(error, annals_segment::Error::Io { operation: "open", .. })
 }
 
 /// A store that stopped takes nothing more, and shows what it showed; returns how many events.
