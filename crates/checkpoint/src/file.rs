@@ -5,7 +5,7 @@
 
 use std::{io, path::PathBuf, sync::Arc};
 
-use annals_segment::{Access, CHECKPOINT, Directory, Error, File, Region, TEMPORARY_SUFFIX};
+use annals_segment::{Access, CHECKPOINT, Directory, Error, File, FilePart, TEMPORARY_SUFFIX};
 use annals_wire::{CHECKPOINT_PREFIX_LEN, CheckpointHead, CheckpointPrefix};
 
 /// A checkpoint whose head is sound.
@@ -23,16 +23,14 @@ pub struct FoundCheckpoint {
 }
 
 impl FoundCheckpoint {
-    /// Bytes that end with its tables: the whole file as a map, or a copy of the tables.
+    /// Its tables; with `maps`, mapped once much of them was asked.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn tables(&self, maps: bool) -> Result<Region, Error> {
-        if maps {
-            return self.file.map(self.tables_offset + self.tables_len).map_err(Error::io("map", &self.path));
-        }
-        let len = usize::try_from(self.tables_len).unwrap_or(usize::MAX);
-        read(&*self.file, self.tables_offset, len).map(Region::from).map_err(Error::io("read", &self.path))
+    pub fn tables(&self, maps: bool) -> Result<FilePart, Error> {
+        let range = self.tables_offset..self.tables_offset.saturating_add(self.tables_len);
+        let part = FilePart::new(Arc::clone(&self.file), self.path.clone(), range, maps);
+        part.map_err(Error::io("make room for", &self.path))
     }
 }
 

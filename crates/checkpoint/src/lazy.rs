@@ -10,9 +10,10 @@ use std::{
 };
 
 use annals_index::{IdRows, Index, Rows, SealedIndex, StreamView, Term};
-use annals_segment::{Directory, Error, FoundFooter, SealedPlace, SealedSegment, read_frame};
+use annals_segment::{Directory, Error, FilePart, FoundFooter, SealedPlace, SealedSegment, read_frame};
 use annals_wire::{
-    Digest, EventId, FooterTrailer, Kind, Recorded, Row, SegmentHeader, Sequence, StoreId, StreamKey,
+    Digest, EventId, FetchBytes, FooterTrailer, Kind, Recorded, Row, SegmentHeader, Sequence, StoreId,
+    StreamKey,
 };
 
 use crate::{FoundCheckpoint, mark::Marked};
@@ -170,27 +171,24 @@ impl LazyIndex {
 
     fn open_footer(&self, footer: FoundFooter) -> Result<SealedIndex, Unopened> {
         match footer {
-            FoundFooter::Sound(region) => {
-                let index = SealedIndex::new(Arc::new(region));
-                self.checked(index.map_err(|error| Unopened::Unusable(error.to_string()))?)
-            }
+            FoundFooter::Sound(part) => self.checked(index_of(&Arc::new(part))?),
             FoundFooter::Unusable(why) => Err(Unopened::Unusable(why)),
             _ => Err(Unopened::Absent),
         }
     }
 
     fn open_tables(&self, tables: &Tables) -> Result<SealedIndex, Unopened> {
-        let region = tables.found.tables(tables.maps)?;
-        let index = SealedIndex::new(Arc::new(region));
-        let index = self.checked(index.map_err(|error| Unopened::Unusable(error.to_string()))?)?;
+        let part = Arc::new(tables.found.tables(tables.maps)?);
+        let index = self.checked(index_of(&part)?)?;
         let path =
             tables.directory.path().join(annals_segment::segment_name(self.place.id, self.place.generation));
         let read = |offset| read_frame(&*tables.directory, &tables.header, offset);
         let before = tables.header.previous.map(|previous| previous.mark).unwrap_or_default();
-        if (Marked { path: &path, before, read: &read }).check(&index, &tables.found.head)? {
-            Ok(index)
-        } else {
-            Err(Unopened::Unusable("its tables do not say what it ends with".to_owned()))
+        let is_marked = (Marked { path: &path, before, read: &read }).check(&index, &tables.found.head)?;
+        match part.take_failure() {
+            Some(failure) => Err(failure.into()),
+            None if is_marked => Ok(index),
+            None => Err(Unopened::Unusable("its tables do not say what it ends with".to_owned())),
         }
     }
 
@@ -201,6 +199,13 @@ impl LazyIndex {
             Some(why) => Err(Unopened::Unusable(why.to_owned())),
         }
     }
+}
+
+/// The index whose footer `part` is.
+fn index_of(part: &Arc<FilePart>) -> Result<SealedIndex, Unopened> {
+    SealedIndex::new(Arc::clone(part) as Arc<dyn FetchBytes>).map_err(|error| {
+        part.take_failure().map_or_else(|| Unopened::Unusable(error.to_string()), Unopened::Log)
+    })
 }
 
 /// In what a trailer differs from what is known of its frames.

@@ -7,7 +7,7 @@ use std::{num::NonZero, sync::Arc, thread};
 
 use annals_index::{ActiveIndex, SealedIndex};
 use annals_segment::{Error, Position, SealedSegment};
-use annals_wire::Digest;
+use annals_wire::{Digest, FetchBytes};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::{
@@ -78,7 +78,7 @@ fn build(stretch: Stretch, is_one: bool, walked: &Walked<'_>) -> Result<Rebuilt,
 /// `index`, encoded: it takes a part of the memory.
 fn encoded(index: ActiveIndex, segment: &SealedSegment) -> PartIndex {
     let footer = Arc::new(encode_index(&index, segment.place(), Digest::NONE));
-    match SealedIndex::new(Arc::clone(&footer) as Arc<dyn AsRef<[u8]> + Send + Sync>) {
+    match SealedIndex::new(Arc::clone(&footer) as Arc<dyn FetchBytes>) {
         Ok(sealed) => PartIndex::Built(Built { index: Arc::new(sealed), footer }),
         Err(_) => PartIndex::Active(Box::new(index)),
     }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use annals_index::{RunIndex, RunMerge, RunSource};
-use annals_segment::{Access, Directory, Error, File, TEMPORARY_SUFFIX, run_name};
+use annals_segment::{Access, Directory, Error, File, FilePart, TEMPORARY_SUFFIX, run_name};
 use annals_wire::{
     RUN_ENTRIES_PER_PAGE, RUN_PAGE_LEN, RunEntry, RunHeader, RunPage, RunSeed, RunSegment, StoreId,
 };
@@ -109,9 +109,8 @@ pub fn open_run(directory: &dyn Directory, range: RunRange, maps: bool) -> Resul
     let read = file.read_full_at(&mut header, 0).map_err(Error::io("read", &path))?;
     header.truncate(read);
     let source = if maps {
-        let region = file.map(len).map_err(Error::io("map", &path))?;
-        region.expect_look_ups(0);
-        RunSource::Whole(Arc::new(region))
+        let part = FilePart::new(file, path.clone(), 0..len, true);
+        RunSource::Whole(Arc::new(part.map_err(Error::io("make room for", &path))?))
     } else {
         RunSource::Read(Box::new(move |buffer, offset| {
             file.read_exact_at(buffer, offset).map_err(|error| unreadable(&error))

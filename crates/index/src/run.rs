@@ -14,7 +14,8 @@ use std::{
 };
 
 use annals_wire::{
-    RUN_ENTRIES_PER_PAGE, RUN_PAGE_LEN, RunEntry, RunHeader, RunPage, RunSeed, find_run_entry,
+    FetchBytes, RUN_ENTRIES_PER_PAGE, RUN_PAGE_LEN, RunEntry, RunHeader, RunPage, RunSeed, TableBytes,
+    find_run_entry,
 };
 
 pub use merge::{RunInput, RunMerge};
@@ -27,8 +28,8 @@ type Read = dyn Fn(&mut [u8], u64) -> Result<(), Error> + Send + Sync;
 /// Where the bytes of a run come from.
 #[expect(clippy::exhaustive_enums, reason = "a file is mapped or read")]
 pub enum RunSource {
-    /// All of them, in memory or mapped.
-    Whole(Arc<dyn AsRef<[u8]> + Send + Sync>),
+    /// All of them, at hand or fetched once.
+    Whole(Arc<dyn FetchBytes>),
     /// Read as they are needed.
     Read(Box<Read>),
 }
@@ -152,7 +153,8 @@ impl Cursor<'_> {
         let page = match &self.run.source {
             RunSource::Whole(bytes) => {
                 let start = usize::try_from(start).unwrap_or(usize::MAX);
-                let bytes = (**bytes).as_ref().get(start..).unwrap_or_default();
+                let page = TableBytes::of(&**bytes).get(start..start.saturating_add(RUN_PAGE_LEN));
+                let bytes = page.map_err(Error::damaged)?;
                 if self.run.is_checked(number) {
                     RunPage::checked(bytes)
                 } else {

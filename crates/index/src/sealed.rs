@@ -6,8 +6,8 @@
 use std::{fmt, ops::Range, sync::Arc};
 
 use annals_wire::{
-    EventId, Footer, FooterTrailer, Key, Kind, Recorded, Revision, Row, ScopeEntry, Sequence, StoreId,
-    StreamEntry, StreamKey,
+    EventId, FetchBytes, Footer, FooterTrailer, Key, Kind, Recorded, Revision, Row, ScopeEntry, Sequence,
+    StoreId, StreamEntry, StreamKey, TableBytes,
 };
 
 use crate::{Error, IdRows, Index, Rows, StreamName, StreamView, Term, index::last_revision};
@@ -16,7 +16,7 @@ const WHAT: &str = "footer stream";
 
 /// The index of a stretch that grows no more.
 pub struct SealedIndex {
-    bytes: Arc<dyn AsRef<[u8]> + Send + Sync>,
+    bytes: Arc<dyn FetchBytes>,
     footer: Footer,
     stream_count: u32,
 }
@@ -26,8 +26,8 @@ impl SealedIndex {
     ///
     /// # Errors
     /// [`Error::Damaged`] where there is no footer, or its head is damaged or of a newer version.
-    pub fn new(bytes: Arc<dyn AsRef<[u8]> + Send + Sync>) -> Result<Self, Error> {
-        let footer = Footer::decode((*bytes).as_ref()).map_err(Error::damaged)?;
+    pub fn new(bytes: Arc<dyn FetchBytes>) -> Result<Self, Error> {
+        let footer = Footer::decode(TableBytes::of(&*bytes)).map_err(Error::damaged)?;
         let stream_count = u32::try_from(footer.stream_count()).ok();
         let stream_count = stream_count
             .filter(|count| *count <= footer.row_count())
@@ -55,8 +55,8 @@ impl SealedIndex {
         self.footer.check_all(self.bytes()).map_err(Error::damaged)
     }
 
-    fn bytes(&self) -> &[u8] {
-        (*self.bytes).as_ref()
+    fn bytes(&self) -> TableBytes<'_> {
+        TableBytes::of(&*self.bytes)
     }
 
     fn key_hashes_of(&self, store: StoreId) -> Result<Vec<u32>, annals_wire::Error> {

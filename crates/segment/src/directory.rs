@@ -13,7 +13,7 @@ mod disk;
 mod memory;
 mod simulated;
 
-use std::{any::Any, ffi::OsString, fmt, io, path::Path, sync::Arc};
+use std::{any::Any, ffi::OsString, fmt, io, ops::Range, path::Path, sync::Arc};
 
 pub use disk::DiskDirectory;
 pub use memory::MemoryDirectory;
@@ -151,12 +151,12 @@ pub trait File: Send + Sync + fmt::Debug {
     /// a failure too: asking again is for whoever talks to the system and knows what that would mean.
     fn sync_data(&self) -> io::Result<()>;
 
-    /// The first `len` bytes as one slice: a map where the system has them, a copy elsewhere. The caller
+    /// The bytes at `range` as one slice: a map where the system has them, a copy elsewhere. The caller
     /// promises that these bytes are neither written nor cut while the region lives.
     ///
     /// # Errors
-    /// What the system says; `UnexpectedEof` where the file is shorter than `len`.
-    fn map(&self, len: u64) -> io::Result<Region>;
+    /// What the system says; `UnexpectedEof` where the file is shorter.
+    fn map(&self, range: Range<u64>) -> io::Result<Region>;
 }
 
 impl dyn File + '_ {

@@ -33,6 +33,7 @@ mod space;
 
 mod active;
 mod buffers;
+mod file_part;
 mod frame_bytes;
 mod open_files;
 mod scan;
@@ -52,6 +53,7 @@ pub use directory::{
 };
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
 pub use error::Error;
+pub use file_part::FilePart;
 pub use frame_bytes::FrameBytes;
 pub use frontier::{FrontierFile, read_frontier};
 pub use inventory::{Inventory, RunFile, SegmentFile};

@@ -709,7 +709,7 @@ mod tests {
             unreachable!("a walk syncs nothing")
         }
 
-        fn map(&self, _: u64) -> io::Result<crate::Region> {
+        fn map(&self, _: std::ops::Range<u64>) -> io::Result<crate::Region> {
             unreachable!("a walk maps nothing")
         }
     }

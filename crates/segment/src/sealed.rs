@@ -1,26 +1,27 @@
 //! A sealed segment: its frames never change, and its successor's header says where they end.
 //!
-//! Invariant: the file is opened and mapped when asked, whenever that is, and its header compared then with what is
-//! known of the segment. One map serves frames and footer; the first frames that
-//! are asked for are read all the same, which costs less than what comes into memory around a place in a map.
+//! Invariant: the file is opened when asked, whenever that is, and its header compared then with what is known of the
+//! segment. Its frames are mapped when many were asked, and so is its footer: the first are read, which costs less than
+//! what comes into memory around a place in a map.
 
 use std::{
     any::Any,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        Arc, OnceLock,
+        atomic::{AtomicU32, Ordering},
     },
 };
 
 use annals_wire::{
-    Chain, Digest, FRAME_HEADER_LEN, FooterTrailer, FrameHeader, FrameType, Generation, SEGMENT_HEADER_LEN,
-    STAMP_LEN_MAX, SegmentHeader, SegmentId, Sequence, StoreId, TRAILER_LEN,
+    Chain, Digest, FOOTER_HEAD_LEN_GUESS, FRAME_HEADER_LEN, FetchBytes as _, FooterTrailer, FrameHeader,
+    FrameType, Generation, SEGMENT_HEADER_LEN, STAMP_LEN_MAX, SegmentHeader, SegmentId, Sequence, StoreId,
+    TRAILER_LEN,
 };
 
 use crate::{
-    Access, Directory, Error, File, FrameBytes, OpenFiles, Region,
-    map::MapWatch,
+    Access, Directory, Error, File, FilePart, FrameBytes, OpenFiles, Region,
+    file_part::MapGate,
     name,
     open_files::Slot,
     scan::{Position, Scan, Scanned},
@@ -51,9 +52,8 @@ pub struct SealedSegment {
     path: PathBuf,
     files: Arc<OpenFiles>,
     slot: Arc<Slot>,
-    /// The maps that reach behind the frames, of which somebody may still hold one.
-    maps_of_footer: Mutex<Vec<MapWatch>>,
-    is_footer_rejected: AtomicBool,
+    /// Whether what lies behind the frames may be mapped, and who has it mapped.
+    footer_maps: Arc<MapGate>,
 }
 
 /// What lies behind a sealed segment's frames.
@@ -62,8 +62,8 @@ pub struct SealedSegment {
 pub enum FoundFooter {
     /// Nothing but zeros.
     Absent,
-    /// A footer with a sound trailer: bytes that end with it.
-    Sound(Region),
+    /// A footer with a sound trailer.
+    Sound(FilePart),
     /// Something that is no footer of these frames, and why.
     Unusable(String),
 }
@@ -72,17 +72,12 @@ pub enum FoundFooter {
 #[derive(Debug)]
 pub(crate) struct OpenSegment {
     header: SegmentHeader,
-    bytes: OpenBytes,
-    /// Whether its footer is in the map, sound as far as its trailer says.
-    has_footer: bool,
+    file: Arc<dyn File>,
+    read_count: AtomicU32,
+    /// Its frames, once many were asked; `None` where they cannot be mapped.
+    frames: OnceLock<Option<Region>>,
     /// What was made of its footer.
     made: OnceLock<Arc<dyn Any + Send + Sync>>,
-}
-
-#[derive(Debug)]
-enum OpenBytes {
-    Map { region: Region, file: Arc<dyn File>, read_count: AtomicU32 },
-    File(Arc<dyn File>),
 }
 
 /// This many frames are read before others are looked at in the map.
@@ -103,8 +98,7 @@ impl SealedSegment {
             path: files.directory.path().join(name::segment_name(place.id, place.generation)),
             files: Arc::clone(files),
             slot: Arc::default(),
-            maps_of_footer: Mutex::default(),
-            is_footer_rejected: AtomicBool::new(false),
+            footer_maps: Arc::default(),
         }
     }
 
@@ -135,18 +129,22 @@ impl SealedSegment {
     pub fn frame(&self, offset: u64) -> Result<FrameBytes, Error> {
         let open = self.open()?;
         let seed = open.header.seed();
-        match &open.bytes {
-            OpenBytes::Map { file, read_count, .. }
-                if read_count.load(Ordering::Relaxed) < READS_BEFORE_MAP =>
-            {
-                read_count.fetch_add(1, Ordering::Relaxed);
-                FrameBytes::read(&self.files.buffers, &**file, &self.path, seed, offset)
-            }
-            OpenBytes::Map { region, .. } => {
-                FrameBytes::view(region, self.place.end, &self.path, seed, offset)
-            }
-            OpenBytes::File(file) => FrameBytes::read(&self.files.buffers, &**file, &self.path, seed, offset),
+        match self.mapped_frames(&open) {
+            Some(region) => FrameBytes::view(region, self.place.end, &self.path, seed, offset),
+            None => FrameBytes::read(&self.files.buffers, &*open.file, &self.path, seed, offset),
         }
+    }
+
+    /// The map of the frames, once many were asked. A file that is too short is read, and says so where its frames are
+    /// missing.
+    fn mapped_frames<'a>(&self, open: &'a OpenSegment) -> Option<&'a Region> {
+        if let Some(frames) = open.frames.get() {
+            return frames.as_ref();
+        }
+        if !self.files.maps || open.read_count.fetch_add(1, Ordering::Relaxed) < READS_BEFORE_MAP {
+            return None;
+        }
+        open.frames.get_or_init(|| open.file.map(0..self.place.end).ok()).as_ref()
     }
 
     /// Walks all frames and checks that they are all there.
@@ -188,7 +186,7 @@ impl SealedSegment {
         Ok(scanned)
     }
 
-    /// Looks for the footer behind the frames. Only one whose trailer is sound and belongs here is mapped: no
+    /// Looks for the footer behind the frames. Only one whose trailer is sound and belongs here is ever mapped: no
     /// writer cuts that.
     ///
     /// # Errors
@@ -216,21 +214,26 @@ impl SealedSegment {
     }
 
     fn footer_of(&self, open: &OpenSegment) -> Result<FoundFooter, Error> {
-        if let OpenBytes::Map { region, .. } = &open.bytes
-            && open.has_footer
-        {
-            return Ok(FoundFooter::Sound(region.clone()));
-        }
-        let (file, _) = self.file()?;
-        let len = file.len().map_err(Error::io("look at", &self.path))?;
-        match self.trailer(&*file, len)? {
+        let len = open.file.len().map_err(Error::io("look at", &self.path))?;
+        let range = self.place.end.min(len)..len;
+        let part = FilePart::new(Arc::clone(&open.file), self.path.clone(), range, self.files.maps);
+        let part = part.map_err(Error::io("make room for", &self.path))?.behind(&self.footer_maps);
+        let end = part.read(part.len().saturating_sub(FOOTER_HEAD_LEN_GUESS)..part.len());
+        match FooterTrailer::decode_end(end.map_err(Error::io("read", &self.path))?) {
             Ok((trailer, _)) if self.is_own(&trailer) && trailer.frames_end > self.place.end => {
                 Err(self.frames_behind(format!("a footer of frames to {}", trailer.frames_end)))
             }
-            Ok((_, footer_len)) if footer_len != len.saturating_sub(self.place.end) => {
+            Ok((_, footer_len)) if footer_len != part.len() as u64 => {
                 Ok(FoundFooter::Unusable("it does not begin where the frames end".to_owned()))
             }
-            Ok(_) => self.behind().map(|bytes| FoundFooter::Sound(bytes.into())),
+            Ok((trailer, _)) => {
+                let SealedPlace { end, chain, first_sequence, .. } = self.place;
+                let frames = (trailer.frames_end, trailer.chain, trailer.first_sequence);
+                if !self.is_own(&trailer) || frames != (end, chain, first_sequence) {
+                    part.only_read();
+                }
+                Ok(FoundFooter::Sound(part))
+            }
             Err(source) if source.is_newer_version() => {
                 let at = len.saturating_sub(TRAILER_LEN as u64).max(self.place.end);
                 Err(Error::bytes(&self.path, at)(source))
@@ -238,18 +241,6 @@ impl SealedSegment {
             Err(_) if crate::scan::nonzero_len(&self.behind()?) == 0 => Ok(FoundFooter::Absent),
             Err(source) => Ok(FoundFooter::Unusable(source.to_string())),
         }
-    }
-
-    /// The trailer that the file of `len` bytes ends with, and the length of its footer.
-    fn trailer(
-        &self,
-        file: &dyn File,
-        len: u64,
-    ) -> Result<Result<(FooterTrailer, u64), annals_wire::Error>, Error> {
-        let mut trailer = [0; TRAILER_LEN];
-        let at = len.saturating_sub(TRAILER_LEN as u64).max(self.place.end);
-        let read = file.read_full_at(&mut trailer, at).map_err(Error::io("read", &self.path))?;
-        Ok(FooterTrailer::decode_end(trailer.get(..read).unwrap_or_default()))
     }
 
     fn is_own(&self, trailer: &FooterTrailer) -> bool {
@@ -260,16 +251,14 @@ impl SealedSegment {
     /// Says that the footer turned out damaged: it is not mapped again, and another may be written when nobody has
     /// it mapped any more.
     pub fn reject_footer(&self) {
-        self.is_footer_rejected.store(true, Ordering::Release);
+        self.footer_maps.shut();
         self.files.give_back(&self.slot);
     }
 
     /// Whether somebody may still have what lies behind the frames mapped, so that nothing may be written there.
     #[must_use]
     pub fn is_footer_mapped(&self) -> bool {
-        let mut maps = self.maps_of_footer.lock().unwrap_or_else(PoisonError::into_inner);
-        maps.retain(MapWatch::is_held);
-        !maps.is_empty()
+        self.footer_maps.is_held()
     }
 
     /// The bytes behind the frames.
@@ -315,6 +304,7 @@ impl SealedSegment {
     /// Where somebody has what lies there mapped: see [`SealedSegment::is_footer_mapped`].
     pub fn write_footer(&self, footer: &[u8]) -> Result<(), Error> {
         assert!(!self.is_footer_mapped(), "what is mapped is not written");
+        self.footer_maps.shut();
         let name = name::segment_name(self.place.id, self.place.generation);
         let file = self.files.directory.open(&name, Access::Write).map_err(Error::io("open", &self.path))?;
         let start = self.place.end;
@@ -322,11 +312,10 @@ impl SealedSegment {
         let len = file.len().map_err(Error::io("look at", &self.path))?;
         let end = start + footer.len() as u64;
         if len > end {
-            // Nothing has mapped what lies behind.
             file.set_len(end).map_err(Error::io("truncate", &self.path))?;
         }
         file.sync_data().map_err(Error::io("sync", &self.path))?;
-        self.is_footer_rejected.store(false, Ordering::Release);
+        self.footer_maps.note_written();
         self.files.give_back(&self.slot);
         Ok(())
     }
@@ -361,33 +350,8 @@ impl SealedSegment {
 
     fn open_anew(&self) -> Result<OpenSegment, Error> {
         let (file, header) = self.file()?;
-        let (len, end) = (file.len().map_err(Error::io("look at", &self.path))?, self.place.end);
-        // A file that is too short is read, and says so where its frames are missing.
-        if !self.files.maps || len < end {
-            let bytes = OpenBytes::File(file);
-            return Ok(OpenSegment { header, bytes, has_footer: false, made: OnceLock::new() });
-        }
-        let has_footer = !self.is_footer_rejected.load(Ordering::Acquire) && self.has_footer(&*file, len)?;
-        let mapped = if has_footer { len } else { end };
-        let region = file.map(mapped).map_err(Error::io("map", &self.path))?;
-        if has_footer {
-            region.expect_look_ups(end);
-            let mut maps = self.maps_of_footer.lock().unwrap_or_else(PoisonError::into_inner);
-            maps.retain(MapWatch::is_held);
-            maps.push(region.watch());
-        }
-        let bytes = OpenBytes::Map { region, file, read_count: AtomicU32::new(0) };
-        Ok(OpenSegment { header, bytes, has_footer, made: OnceLock::new() })
-    }
-
-    /// Whether the file of `len` bytes ends with a footer of these very frames, as far as its trailer says.
-    fn has_footer(&self, file: &dyn File, len: u64) -> Result<bool, Error> {
-        let SealedPlace { end, chain, first_sequence, .. } = self.place;
-        Ok(self.trailer(file, len)?.is_ok_and(|(trailer, footer_len)| {
-            self.is_own(&trailer)
-                && (trailer.frames_end, trailer.chain, trailer.first_sequence) == (end, chain, first_sequence)
-                && footer_len == len - end
-        }))
+        let (read_count, frames) = (AtomicU32::new(0), OnceLock::new());
+        Ok(OpenSegment { header, file, read_count, frames, made: OnceLock::new() })
     }
 
     /// The segment's file, opened for the moment, and its header, which is that of this segment.

@@ -414,7 +414,7 @@ impl Walk<'_> {
         let file = self.directory.path().join(CHECKPOINT).display().to_string();
         let tables_start = found.tables_offset;
         let tables = found.tables(false)?;
-        if let Some(place) = first_difference(&reached.tables, &tables) {
+        if let Some(place) = first_difference(&reached.tables, tables.read_all()?) {
             let what =
                 "the tables are not those that the frames give; the next open does without them".to_owned();
             report.damaged_derived(file.clone(), Some(tables_start + place), what);

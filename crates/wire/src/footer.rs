@@ -20,7 +20,7 @@ pub use postings::Postings;
 pub use tables::{Row, ScopeEntry, StreamEntry};
 
 use crate::{
-    Digest, Error, FORMAT_VERSION, Generation, SegmentId, Sequence, StoreId,
+    Digest, Error, FORMAT_VERSION, Generation, SegmentId, Sequence, StoreId, TableBytes,
     codec::{Put, Reader, check_crc, check_trailing_crc, long_len},
     hash::Chain,
     pages::{Pages, sums_len},
@@ -28,6 +28,9 @@ use crate::{
 
 /// The bytes of the trailer, which the file ends with.
 pub const TRAILER_LEN: usize = 136;
+
+/// What of a footer's end is looked at first: of most the whole head.
+pub const FOOTER_HEAD_LEN_GUESS: usize = 8 << 10;
 
 /// The most rows that a footer can have.
 pub const ROW_COUNT_MAX: usize = (1 << 24) - 1;
@@ -256,21 +259,22 @@ impl Footer {
     ///
     /// # Errors
     /// [`Error`] where there is none, or its trailer, directory or checksums are damaged or newer.
-    pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
-        let (trailer, footer_len, head_crc) = FooterTrailer::decode(bytes)?;
+    pub fn decode(bytes: TableBytes<'_>) -> Result<Self, Error> {
+        let guess = bytes.get(bytes.len().saturating_sub(FOOTER_HEAD_LEN_GUESS)..bytes.len())?;
+        let (trailer, footer_len, head_crc) = FooterTrailer::decode(guess)?;
         let invalid = |why| Error::Invalid { what: WHAT, why };
         let len = usize::try_from(footer_len).map_err(|_| invalid("longer than memory"))?;
         let start = bytes.len().checked_sub(len).ok_or(invalid("longer than its file"))?;
         let directory_start = (bytes.len() - TRAILER_LEN).checked_sub(DIRECTORY_LEN);
         let directory_start = directory_start.filter(|directory| *directory >= start);
         let directory_start = directory_start.ok_or(invalid("shorter than its own head"))?;
-        let directory = bytes.get(directory_start..bytes.len() - TRAILER_LEN).unwrap_or_default();
+        let directory = bytes.get(directory_start..bytes.len() - TRAILER_LEN)?;
         let (blocks, blocks_len) = decode_directory(directory, directory_start - start)?;
         let sums_end = blocks_len + sums_len(blocks_len);
         if sums_end.next_multiple_of(8) != directory_start - start {
             return Err(invalid("bytes of no block"));
         }
-        let head = bytes.get(start + blocks_len..bytes.len() - TRAILER_LEN).unwrap_or_default();
+        let head = bytes.get(start + blocks_len..bytes.len() - TRAILER_LEN)?;
         check_crc("footer head", head_crc, crc32fast::hash(head))?;
         Reader::new(WHAT, head.get(sums_len(blocks_len)..).unwrap_or_default())
             .zeros(sums_end.next_multiple_of(8) - sums_end)?;
@@ -297,7 +301,7 @@ impl Footer {
     ///
     /// # Errors
     /// [`Error::Checksum`] for the first that is damaged, or [`Error::Invalid`].
-    pub fn check_all(&self, bytes: &[u8]) -> Result<(), Error> {
+    pub fn check_all(&self, bytes: TableBytes<'_>) -> Result<(), Error> {
         self.pages.check_all(bytes)?;
         for block in &self.blocks {
             let padding = self.pages.get(bytes, block.end..block.end.next_multiple_of(8))?;
@@ -324,7 +328,7 @@ impl Footer {
 
     /// The bytes from `start` to `end` of `block`.
     #[inline]
-    fn get<'a>(&self, bytes: &'a [u8], block: Block, range: Range<usize>) -> Result<&'a [u8], Error> {
+    fn get<'a>(&self, bytes: TableBytes<'a>, block: Block, range: Range<usize>) -> Result<&'a [u8], Error> {
         let place = self.place(block);
         if range.start > range.end || range.end > place.len() {
             let (needed, available) = (range.end.max(range.start) as u64, place.len() as u64);
@@ -335,7 +339,7 @@ impl Footer {
 
     /// The entry of `block` at `index`.
     #[inline]
-    fn entry<'a>(&self, bytes: &'a [u8], block: Block, index: usize) -> Result<&'a [u8], Error> {
+    fn entry<'a>(&self, bytes: TableBytes<'a>, block: Block, index: usize) -> Result<&'a [u8], Error> {
         let start = index.saturating_mul(block.entry_len());
         self.get(bytes, block, start..start.saturating_add(block.entry_len()))
     }

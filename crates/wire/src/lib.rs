@@ -31,6 +31,7 @@ mod pages;
 mod run;
 mod segment_header;
 mod state;
+mod table_bytes;
 
 pub use checkpoint::{CHECKPOINT_PREFIX_LEN, CheckpointHead, CheckpointPrefix, CoveredSegment, Watermark};
 pub use codec::crc;
@@ -41,8 +42,8 @@ pub use event::{
     EVENT_STAMP_LEN, Event, EventContent, EventFlags, EventStamp, Extension, Extensions, Fork, Payload, Tags,
 };
 pub use footer::{
-    Block, Footer, FooterTrailer, Postings, ROW_COUNT_MAX, ROWS_PER_TIME, Row, ScopeEntry, StreamEntry,
-    StreamTable, TRAILER_LEN, Tables,
+    Block, FOOTER_HEAD_LEN_GUESS, Footer, FooterTrailer, Postings, ROW_COUNT_MAX, ROWS_PER_TIME, Row,
+    ScopeEntry, StreamEntry, StreamTable, TRAILER_LEN, Tables,
 };
 pub use frame::{
     BODY_LEN_MAX, Batch, BodyCheck, FRAME_ALIGN, FRAME_HEADER_LEN, FRAME_LEN_MAX, Frame, FrameHeader,
@@ -62,6 +63,7 @@ pub use run::{
 };
 pub use segment_header::{PreviousEnd, SEGMENT_HEADER_LEN, SEGMENT_LEN_MAX, SegmentHeader};
 pub use state::{LogPosition, PUBLICATION_LEN, Publication, STATE_HEADER_LEN, StateHeader};
+pub use table_bytes::{FetchBytes, TableBytes};
 
 /// The version of every structure that this crate writes, and the newest that it reads.
 pub const FORMAT_VERSION: u32 = 1;

@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    Error,
+    Error, TableBytes,
     codec::{Put, check_crc},
 };
 
@@ -40,7 +40,7 @@ impl Pages {
 
     /// The bytes at `range`, which counts from the first page's beginning.
     #[inline]
-    pub(crate) fn get<'a>(&self, bytes: &'a [u8], range: Range<usize>) -> Result<&'a [u8], Error> {
+    pub(crate) fn get<'a>(&self, bytes: TableBytes<'a>, range: Range<usize>) -> Result<&'a [u8], Error> {
         let len = range.end.saturating_sub(range.start);
         if range.end > self.range.len() {
             return Err(Error::Truncated {
@@ -55,16 +55,16 @@ impl Pages {
             }
         }
         let start = self.range.start + range.start;
-        bytes.get(start..start + len).ok_or(Error::Invalid { what: self.what, why: "outside of the file" })
+        bytes.get(start..start + len)
     }
 
     /// Checks every page.
-    pub(crate) fn check_all(&self, bytes: &[u8]) -> Result<(), Error> {
+    pub(crate) fn check_all(&self, bytes: TableBytes<'_>) -> Result<(), Error> {
         (0..self.range.len().div_ceil(PAGE_LEN)).try_for_each(|page| self.check(bytes, page))
     }
 
     #[inline]
-    fn check(&self, bytes: &[u8], page: usize) -> Result<(), Error> {
+    fn check(&self, bytes: TableBytes<'_>, page: usize) -> Result<(), Error> {
         let bit = 1 << (page % 64);
         match self.checked.get(page / 64) {
             // Who sees the bit needs nothing else of what was done before it was set: the bytes don't change.
@@ -79,15 +79,12 @@ impl Pages {
     }
 
     #[cold]
-    fn compare(&self, bytes: &[u8], page: usize) -> Result<(), Error> {
+    fn compare(&self, bytes: TableBytes<'_>, page: usize) -> Result<(), Error> {
         let start = self.range.start + page * PAGE_LEN;
         let end = self.range.end.min(start + PAGE_LEN);
         let sum = self.sums.start + page * 4;
-        let sum = bytes.get(sum..).and_then(|sums| sums.first_chunk());
-        let (Some(sum), Some(page)) = (sum, bytes.get(start..end)) else {
-            return Err(Error::Invalid { what: self.what, why: "outside of the file" });
-        };
-        check_crc(self.what, u32::from_le_bytes(*sum), crc32fast::hash(page))
+        let sum = bytes.get(sum..sum + 4)?.first_chunk().map_or(0, |sum| u32::from_le_bytes(*sum));
+        check_crc(self.what, sum, crc32fast::hash(bytes.get(start..end)?))
     }
 }
 
@@ -119,25 +116,25 @@ mod tests {
     fn what_is_touched_is_checked_and_nothing_else() {
         let (mut file, pages) = paged();
         file[24 + 5_000] ^= 1;
-        assert_eq!(pages.get(&file, 4_000..4_096).unwrap().len(), 96);
-        assert_eq!(pages.get(&file, 8_192..10_000).unwrap().len(), 1_808);
+        assert_eq!(pages.get((&file).into(), 4_000..4_096).unwrap().len(), 96);
+        assert_eq!(pages.get((&file).into(), 8_192..10_000).unwrap().len(), 1_808);
         for range in [4_000..4_097, 5_000..5_001, 4_096..8_192, 0..10_000] {
-            assert!(matches!(pages.get(&file, range), Err(Error::Checksum { .. })));
+            assert!(matches!(pages.get((&file).into(), range), Err(Error::Checksum { .. })));
         }
-        assert!(matches!(pages.check_all(&file), Err(Error::Checksum { .. })));
+        assert!(matches!(pages.check_all((&file).into()), Err(Error::Checksum { .. })));
         file[24 + 5_000] ^= 1;
-        assert_eq!(pages.get(&file, 0..10_000).unwrap(), &file[24..10_024]);
-        pages.check_all(&file).unwrap();
+        assert_eq!(pages.get((&file).into(), 0..10_000).unwrap(), &file[24..10_024]);
+        pages.check_all((&file).into()).unwrap();
     }
 
     #[test]
     fn what_is_not_there_is_not_handed_out() {
         let (file, pages) = paged();
-        assert!(matches!(pages.get(&file, 9_999..10_001), Err(Error::Truncated { .. })));
-        assert_eq!(pages.get(&file, 10_000..10_000).unwrap(), []);
-        assert!(pages.get(&file[..9_000], 8_192..8_193).is_err(), "a file that lost its end");
+        assert!(matches!(pages.get((&file).into(), 9_999..10_001), Err(Error::Truncated { .. })));
+        assert_eq!(pages.get((&file).into(), 10_000..10_000).unwrap(), []);
+        assert!(pages.get((&file[..9_000]).into(), 8_192..8_193).is_err(), "a file that lost its end");
         let none = Pages::new("pages", 0..0, 0..0);
-        assert_eq!(none.get(&[], 0..0).unwrap(), []);
-        none.check_all(&[]).unwrap();
+        assert_eq!(none.get((&[][..]).into(), 0..0).unwrap(), []);
+        none.check_all((&[][..]).into()).unwrap();
     }
 }

@@ -130,7 +130,7 @@ impl File for BrokenFile {
         }
     }
 
-    fn map(&self, len: u64) -> io::Result<Region> {
-        self.inner.map(len)
+    fn map(&self, range: std::ops::Range<u64>) -> io::Result<Region> {
+        self.inner.map(range)
     }
 }

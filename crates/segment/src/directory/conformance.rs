@@ -56,13 +56,16 @@ fn bytes_are_read_as_written_cut_and_lengthened() {
 }
 
 #[test]
-fn a_map_is_the_head_of_the_file_and_no_longer() {
+fn a_map_is_a_part_of_the_file_and_no_longer() {
     on_all(|directory| {
         let file = directory.create("a").unwrap();
         file.write_all_at(&[5; 5000], 0).unwrap();
-        assert_eq!(kind(file.map(5001)), Some(ErrorKind::UnexpectedEof));
-        assert!(file.map(0).unwrap().is_empty());
-        file.map(4999).unwrap().to_vec()
+        assert_eq!(kind(file.map(0..5001)), Some(ErrorKind::UnexpectedEof));
+        assert!(file.map(0..0).unwrap().is_empty());
+        assert!(file.map(77..77).unwrap().is_empty());
+        file.write_all_at(b"here", 4321).unwrap();
+        assert_eq!(&*file.map(4320..4326).unwrap(), b"\x05here\x05");
+        file.map(0..4999).unwrap().to_vec()
     });
 }
 

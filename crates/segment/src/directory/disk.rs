@@ -7,6 +7,7 @@
 use std::{
     fs::{self, OpenOptions, TryLockError},
     io,
+    ops::Range,
     path::{Path, PathBuf},
     process,
     sync::Arc,
@@ -274,8 +275,8 @@ impl File for DiskFile {
         self.file.sync_data()
     }
 
-    fn map(&self, len: u64) -> io::Result<Region> {
-        Region::map(&self.file, len)
+    fn map(&self, range: Range<u64>) -> io::Result<Region> {
+        Region::map(&self.file, range)
     }
 }
 

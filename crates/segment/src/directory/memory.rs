@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeMap,
     fmt, io,
+    ops::Range,
     path::Path,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
@@ -215,11 +216,11 @@ impl File for MemoryFile {
         Ok(())
     }
 
-    fn map(&self, len: u64) -> io::Result<Region> {
+    fn map(&self, range: Range<u64>) -> io::Result<Region> {
+        let [start, end] = [range.start, range.end].map(|place| usize::try_from(place).unwrap_or(usize::MAX));
         let bytes = self.contents.read();
-        let len = usize::try_from(len).map_err(|_| io::ErrorKind::UnexpectedEof)?;
-        let head = bytes.get(..len).ok_or(io::ErrorKind::UnexpectedEof)?;
-        Ok(Region::from(head.to_vec()))
+        let part = bytes.get(start..end).ok_or(io::ErrorKind::UnexpectedEof)?;
+        Ok(Region::from(part.to_vec()))
     }
 }
 

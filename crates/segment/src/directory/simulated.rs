@@ -140,7 +140,7 @@ impl SimulatedDirectory {
     pub fn file(&self, name: &str) -> Option<Vec<u8>> {
         let state = self.disk.state();
         let content = state.cached.content(state.cached.find(name).ok()?);
-        content.head(content.len()).ok()
+        content.part(0..content.len()).ok()
     }
 
     /// Replaces the bytes of the file `name`, also for those who hold it open, or makes it: durably, with
@@ -252,7 +252,7 @@ mod tests {
         assert_eq!(disk.operation_count(), 2);
         file.len().unwrap_err();
         file.read_at(&mut [0], 0).unwrap_err();
-        file.map(0).unwrap_err();
+        file.map(0..0).unwrap_err();
         disk.open("a", Access::Read).unwrap_err();
         disk.list().unwrap_err();
         disk.lock("a").unwrap_err();

@@ -141,7 +141,7 @@ impl File for FailingFile {
         self.faults.run(|| self.inner.sync_data())
     }
 
-    fn map(&self, len: u64) -> io::Result<Region> {
-        self.inner.map(len)
+    fn map(&self, range: std::ops::Range<u64>) -> io::Result<Region> {
+        self.inner.map(range)
     }
 }

@@ -215,8 +215,8 @@ impl File for WatchedFile {
         self.directory.sync_with(&name, || self.file.sync_data())
     }
 
-    fn map(&self, len: u64) -> io::Result<Region> {
-        self.file.map(len)
+    fn map(&self, range: std::ops::Range<u64>) -> io::Result<Region> {
+        self.file.map(range)
     }
 }
 

@@ -109,8 +109,8 @@ impl File for EventfulFile {
         self.inner.sync_data()
     }
 
-    fn map(&self, len: u64) -> io::Result<Region> {
-        self.inner.map(len)
+    fn map(&self, range: std::ops::Range<u64>) -> io::Result<Region> {
+        self.inner.map(range)
     }
 }
 

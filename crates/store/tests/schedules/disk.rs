@@ -235,8 +235,8 @@ impl File for DiskFile {
         }
     }
 
-    fn map(&self, len: u64) -> io::Result<Region> {
+    fn map(&self, range: std::ops::Range<u64>) -> io::Result<Region> {
         self.disk.point();
-        self.file.map(len)
+        self.file.map(range)
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::{Block, Footer};
-use crate::Error;
+use crate::{Error, TableBytes};
 
 /// The rows of one key, ascending, in place. Copying it copies no rows.
 #[derive(Debug, Clone, Copy, Default)]
@@ -12,7 +12,7 @@ pub struct Postings<'a>(Source<'a>);
 #[derive(Debug, Clone, Copy)]
 enum Source<'a> {
     /// The entries from `start` on of a block of rows.
-    Listed { footer: &'a Footer, bytes: &'a [u8], block: Block, start: usize, count: usize },
+    Listed { footer: &'a Footer, bytes: TableBytes<'a>, block: Block, start: usize, count: usize },
     /// Every row: they are not listed.
     All(u32),
 }
@@ -32,7 +32,7 @@ impl<'a> Postings<'a> {
     /// The entries of `block` at `range`.
     pub(super) fn listed(
         footer: &'a Footer,
-        bytes: &'a [u8],
+        bytes: TableBytes<'a>,
         block: Block,
         range: &Range<usize>,
     ) -> Result<Self, Error> {

@@ -10,7 +10,7 @@ use super::{
     entities::{Entity, FENCE_LEN, GROUP_LEN},
 };
 use crate::{
-    Depth, Error, EventId, Key, Kind, Lane, Recorded, Revision, StreamKey,
+    Depth, Error, EventId, Key, Kind, Lane, Recorded, Revision, StreamKey, TableBytes,
     codec::{Put, Reader, long_len},
     key,
 };
@@ -117,7 +117,7 @@ impl Footer {
     ///
     /// # Errors
     /// [`Error`] where its page is damaged or there is no such row.
-    pub fn row(&self, bytes: &[u8], row: u32) -> Result<Row, Error> {
+    pub fn row(&self, bytes: TableBytes<'_>, row: u32) -> Result<Row, Error> {
         Row::decode(self.entry(bytes, Block::Rows, row as usize)?)
     }
 
@@ -126,7 +126,7 @@ impl Footer {
     ///
     /// # Errors
     /// [`Error`] where a page is damaged.
-    pub fn find_id<'a>(&'a self, bytes: &'a [u8], id: EventId) -> Result<Postings<'a>, Error> {
+    pub fn find_id<'a>(&'a self, bytes: TableBytes<'a>, id: EventId) -> Result<Postings<'a>, Error> {
         let wanted = Key::Id(id).hash(self.trailer.store);
         let hash = |place| self.number(bytes, Block::Ids, place, 0);
         let count = self.count(Block::Ids);
@@ -142,7 +142,7 @@ impl Footer {
     ///
     /// # Errors
     /// [`Error`] where a page is damaged.
-    pub fn id_hashes<'a>(&self, bytes: &'a [u8]) -> Result<impl Iterator<Item = u32> + use<'a>, Error> {
+    pub fn id_hashes<'a>(&self, bytes: TableBytes<'a>) -> Result<impl Iterator<Item = u32> + use<'a>, Error> {
         let table = self.get(bytes, Block::Ids, 0..self.place(Block::Ids).len())?;
         Ok(table.as_chunks().0.iter().map(|hash| u32::from_le_bytes(*hash)))
     }
@@ -152,7 +152,7 @@ impl Footer {
     ///
     /// # Errors
     /// [`Error`] where a page is damaged.
-    pub fn rows_at(&self, bytes: &[u8], recorded: Recorded) -> Result<Range<u32>, Error> {
+    pub fn rows_at(&self, bytes: TableBytes<'_>, recorded: Recorded) -> Result<Range<u32>, Error> {
         let is_before = |index| {
             let entry = self.entry(bytes, Block::Times, index)?;
             Ok(Reader::new("footer times", entry).u64()? < recorded.0)
@@ -166,7 +166,7 @@ impl Footer {
     ///
     /// # Errors
     /// [`Error`] where a page is damaged or there is no such stream.
-    pub fn stream<'a>(&'a self, bytes: &'a [u8], index: usize) -> Result<StreamEntry<'a>, Error> {
+    pub fn stream<'a>(&'a self, bytes: TableBytes<'a>, index: usize) -> Result<StreamEntry<'a>, Error> {
         let extra = self.extra(bytes, index)?;
         let revision = u64::from(self.number(bytes, Block::Streams, index, 8)?);
         Ok(StreamEntry {
@@ -182,11 +182,11 @@ impl Footer {
     ///
     /// # Errors
     /// [`Error`] where a page is damaged or there is no such stream.
-    pub fn entity<'a>(&self, bytes: &'a [u8], index: usize) -> Result<Cow<'a, str>, Error> {
+    pub fn entity<'a>(&self, bytes: TableBytes<'a>, index: usize) -> Result<Cow<'a, str>, Error> {
         self.entity_parts(bytes, index)?.whole()
     }
 
-    fn entity_parts<'a>(&self, bytes: &'a [u8], index: usize) -> Result<Entity<'a>, Error> {
+    fn entity_parts<'a>(&self, bytes: TableBytes<'a>, index: usize) -> Result<Entity<'a>, Error> {
         let stored = |index| self.get(bytes, Block::Entities, self.span(bytes, Block::Streams, index, 0)?);
         let first = index - index % GROUP_LEN;
         if first == index {
@@ -202,7 +202,7 @@ impl Footer {
     /// [`Error`] where a page is damaged.
     pub fn find_stream<'a>(
         &'a self,
-        bytes: &'a [u8],
+        bytes: TableBytes<'a>,
         key: StreamKey<'_>,
     ) -> Result<Option<(u32, StreamEntry<'a>)>, Error> {
         let Some((_, scope)) = self.find_scope(bytes, key.scope)? else { return Ok(None) };
@@ -221,7 +221,7 @@ impl Footer {
     /// [`Error`] where a page is damaged.
     pub fn find_entity(
         &self,
-        bytes: &[u8],
+        bytes: TableBytes<'_>,
         scope: &ScopeEntry<'_>,
         entity: &str,
     ) -> Result<Range<u32>, Error> {
@@ -249,7 +249,7 @@ impl Footer {
     ///
     /// # Errors
     /// [`Error`] where a page is damaged or there is no such scope.
-    pub fn scope<'a>(&'a self, bytes: &'a [u8], index: usize) -> Result<ScopeEntry<'a>, Error> {
+    pub fn scope<'a>(&'a self, bytes: TableBytes<'a>, index: usize) -> Result<ScopeEntry<'a>, Error> {
         let streams = self.span(bytes, Block::Scopes, index, 4)?;
         if streams.end > self.stream_count() {
             return Err(Error::Invalid { what: "footer scope", why: "of streams that are not there" });
@@ -267,7 +267,7 @@ impl Footer {
     /// [`Error`] where a page is damaged.
     pub fn find_scope<'a>(
         &'a self,
-        bytes: &'a [u8],
+        bytes: TableBytes<'a>,
         text: &str,
     ) -> Result<Option<(usize, ScopeEntry<'a>)>, Error> {
         let blocks = [Block::Scopes, Block::ScopeTexts];
@@ -280,7 +280,7 @@ impl Footer {
     ///
     /// # Errors
     /// [`Error`] where a page is damaged or no scope has the stream.
-    pub fn scope_of<'a>(&self, bytes: &'a [u8], stream: usize) -> Result<&'a str, Error> {
+    pub fn scope_of<'a>(&self, bytes: TableBytes<'a>, stream: usize) -> Result<&'a str, Error> {
         let is_before = |index| Ok(self.number(bytes, Block::Scopes, index, 4)? as usize <= stream);
         let scope = partition(self.scope_count(), is_before)?;
         self.text(bytes, [Block::Scopes, Block::ScopeTexts], scope)
@@ -290,7 +290,7 @@ impl Footer {
     ///
     /// # Errors
     /// [`Error`] where a page is damaged.
-    pub fn find_kind<'a>(&'a self, bytes: &'a [u8], kind: Kind) -> Result<Postings<'a>, Error> {
+    pub fn find_kind<'a>(&'a self, bytes: TableBytes<'a>, kind: Kind) -> Result<Postings<'a>, Error> {
         let number = |index| Reader::new("footer kind", self.entry(bytes, Block::Kinds, index)?).u16();
         let found = search(self.count(Block::Kinds), |index| Ok(number(index)?.cmp(&kind.number())))?;
         self.found(bytes, [Block::Kinds, Block::KindRows], found, 4)
@@ -300,7 +300,7 @@ impl Footer {
     ///
     /// # Errors
     /// [`Error`] where a page is damaged.
-    pub fn kinds(&self, bytes: &[u8]) -> Result<Vec<Kind>, Error> {
+    pub fn kinds(&self, bytes: TableBytes<'_>) -> Result<Vec<Kind>, Error> {
         let kind = |index| {
             let mut reader = Reader::new("footer kind", self.entry(bytes, Block::Kinds, index)?);
             let kind =
@@ -315,14 +315,14 @@ impl Footer {
     ///
     /// # Errors
     /// [`Error`] where a page is damaged.
-    pub fn find_correlation<'a>(&'a self, bytes: &'a [u8], id: EventId) -> Result<Postings<'a>, Error> {
+    pub fn find_correlation<'a>(&'a self, bytes: TableBytes<'a>, id: EventId) -> Result<Postings<'a>, Error> {
         self.find_id_group(bytes, id, [Block::Correlations, Block::CorrelationRows])
     }
 
     /// The correlations that are not their event's own id, sorted.
     pub fn correlations<'a>(
         &'a self,
-        bytes: &'a [u8],
+        bytes: TableBytes<'a>,
     ) -> impl Iterator<Item = Result<EventId, Error>> + use<'a> {
         self.ids_of(bytes, Block::Correlations)
     }
@@ -331,14 +331,14 @@ impl Footer {
     ///
     /// # Errors
     /// [`Error`] where a page is damaged.
-    pub fn find_causation<'a>(&'a self, bytes: &'a [u8], id: EventId) -> Result<Postings<'a>, Error> {
+    pub fn find_causation<'a>(&'a self, bytes: TableBytes<'a>, id: EventId) -> Result<Postings<'a>, Error> {
         self.find_id_group(bytes, id, [Block::Causations, Block::CausationRows])
     }
 
     /// The causations, sorted.
     pub fn causations<'a>(
         &'a self,
-        bytes: &'a [u8],
+        bytes: TableBytes<'a>,
     ) -> impl Iterator<Item = Result<EventId, Error>> + use<'a> {
         self.ids_of(bytes, Block::Causations)
     }
@@ -347,14 +347,17 @@ impl Footer {
     ///
     /// # Errors
     /// [`Error`] where a page is damaged.
-    pub fn find_tag<'a>(&'a self, bytes: &'a [u8], tag: &str) -> Result<Postings<'a>, Error> {
+    pub fn find_tag<'a>(&'a self, bytes: TableBytes<'a>, tag: &str) -> Result<Postings<'a>, Error> {
         let text = |index| self.text(bytes, [Block::Tags, Block::TagTexts], index);
         let found = search(self.count(Block::Tags), |index| Ok(text(index)?.cmp(tag)))?;
         self.found(bytes, [Block::Tags, Block::TagRows], found, 4)
     }
 
     /// The tags, sorted.
-    pub fn tags<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = Result<&'a str, Error>> + use<'a> {
+    pub fn tags<'a>(
+        &'a self,
+        bytes: TableBytes<'a>,
+    ) -> impl Iterator<Item = Result<&'a str, Error>> + use<'a> {
         (0..self.count(Block::Tags)).map(move |index| self.text(bytes, [Block::Tags, Block::TagTexts], index))
     }
 
@@ -362,13 +365,19 @@ impl Footer {
     ///
     /// # Errors
     /// [`Error`] where a page is damaged.
-    pub fn controls<'a>(&'a self, bytes: &'a [u8]) -> Result<Postings<'a>, Error> {
+    pub fn controls<'a>(&'a self, bytes: TableBytes<'a>) -> Result<Postings<'a>, Error> {
         Postings::listed(self, bytes, Block::Controls, &(0..self.count(Block::Controls)))
     }
 
     /// The number at `at` of an entry of `block`.
     #[inline]
-    pub(super) fn number(&self, bytes: &[u8], block: Block, index: usize, at: usize) -> Result<u32, Error> {
+    pub(super) fn number(
+        &self,
+        bytes: TableBytes<'_>,
+        block: Block,
+        index: usize,
+        at: usize,
+    ) -> Result<u32, Error> {
         let start = index.saturating_mul(block.entry_len()).saturating_add(at);
         let number = self.get(bytes, block, start..start.saturating_add(4))?;
         Ok(number.first_chunk().map_or(0, |number| u32::from_le_bytes(*number)))
@@ -376,13 +385,19 @@ impl Footer {
 
     /// The entry at `index` of `block`: a row, or the offset of a control record's frame.
     #[inline]
-    pub(super) fn listed_row(&self, bytes: &[u8], block: Block, index: usize) -> Result<u32, Error> {
+    pub(super) fn listed_row(&self, bytes: TableBytes<'_>, block: Block, index: usize) -> Result<u32, Error> {
         let entry = self.entry(bytes, block, index)?;
         Ok(entry.iter().rev().fold(0, |row, byte| row << 8 | u32::from(*byte)))
     }
 
     /// What belongs to the entry at `index` of `block`, whose ends stand at `at` of the entries.
-    fn span(&self, bytes: &[u8], block: Block, index: usize, at: usize) -> Result<Range<usize>, Error> {
+    fn span(
+        &self,
+        bytes: TableBytes<'_>,
+        block: Block,
+        index: usize,
+        at: usize,
+    ) -> Result<Range<usize>, Error> {
         let start = match index.checked_sub(1) {
             Some(before) => self.number(bytes, block, before, at)? as usize,
             None => 0,
@@ -397,7 +412,7 @@ impl Footer {
     /// The rows of the key at `index`, whose end stands at `at` of its entry.
     fn group<'a>(
         &'a self,
-        bytes: &'a [u8],
+        bytes: TableBytes<'a>,
         [keys, rows]: [Block; 2],
         index: usize,
         at: usize,
@@ -415,7 +430,7 @@ impl Footer {
 
     fn found<'a>(
         &'a self,
-        bytes: &'a [u8],
+        bytes: TableBytes<'a>,
         blocks: [Block; 2],
         found: Option<usize>,
         at: usize,
@@ -425,7 +440,7 @@ impl Footer {
 
     fn find_id_group<'a>(
         &'a self,
-        bytes: &'a [u8],
+        bytes: TableBytes<'a>,
         id: EventId,
         blocks: [Block; 2],
     ) -> Result<Postings<'a>, Error> {
@@ -437,7 +452,7 @@ impl Footer {
 
     fn ids_of<'a>(
         &'a self,
-        bytes: &'a [u8],
+        bytes: TableBytes<'a>,
         keys: Block,
     ) -> impl Iterator<Item = Result<EventId, Error>> + use<'a> {
         (0..self.count(keys))
@@ -445,14 +460,19 @@ impl Footer {
     }
 
     /// The text of the key at `index`, whose end its entry begins with.
-    fn text<'a>(&self, bytes: &'a [u8], [keys, texts]: [Block; 2], index: usize) -> Result<&'a str, Error> {
+    fn text<'a>(
+        &self,
+        bytes: TableBytes<'a>,
+        [keys, texts]: [Block; 2],
+        index: usize,
+    ) -> Result<&'a str, Error> {
         let range = self.span(bytes, keys, index, 0)?;
         let text = self.get(bytes, texts, range)?;
         std::str::from_utf8(text).map_err(|_| Error::Invalid { what: "footer text", why: "not UTF-8" })
     }
 
     /// What the stream at `stream` has that most have not.
-    fn extra(&self, bytes: &[u8], stream: usize) -> Result<Extra, Error> {
+    fn extra(&self, bytes: TableBytes<'_>, stream: usize) -> Result<Extra, Error> {
         let count = self.count(Block::StreamExtras);
         let of = |index| Ok(self.number(bytes, Block::StreamExtras, index, 0)? as usize);
         let place = partition(count, |index| Ok(of(index)? < stream))?;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use annals_wire::{
     Block, Depth, Error, EventId, Footer, FooterTrailer, Key, Kind, Lane, Postings, ROWS_PER_TIME, Recorded,
-    Revision, Row, StreamKey, StreamTable, Tables,
+    Revision, Row, StreamKey, StreamTable, TableBytes, Tables,
 };
 
 /// What an index takes from one event.
@@ -119,6 +119,7 @@ impl NewTables {
 
     /// Checks that the footer that `bytes` end with answers as these tables do.
     pub(crate) fn assert_in(&self, bytes: &[u8], trailer: &FooterTrailer) -> Result<(), Error> {
+        let bytes = TableBytes::from(bytes);
         let footer = Footer::decode(bytes)?;
         footer.check_all(bytes)?;
         assert_eq!(footer.trailer(), trailer);
@@ -149,7 +150,7 @@ impl NewTables {
     }
 
     /// The times are those of the rows; the generated ones ascend.
-    fn assert_times_in(&self, footer: &Footer, bytes: &[u8]) -> Result<(), Error> {
+    fn assert_times_in(&self, footer: &Footer, bytes: TableBytes<'_>) -> Result<(), Error> {
         let count = footer.row_count();
         assert_eq!(footer.rows_at(bytes, Recorded(0))?, 0..0);
         let last = u32::try_from(self.times.len()).unwrap().saturating_sub(1) * ROWS_PER_TIME;
@@ -158,7 +159,7 @@ impl NewTables {
         Ok(())
     }
 
-    fn assert_scopes_in(&self, footer: &Footer, bytes: &[u8]) -> Result<(), Error> {
+    fn assert_scopes_in(&self, footer: &Footer, bytes: TableBytes<'_>) -> Result<(), Error> {
         assert_eq!(footer.scope_count(), self.scopes.len());
         let mut first_stream = 0;
         for (place, (text, rows)) in self.scopes.iter().enumerate() {
@@ -171,7 +172,7 @@ impl NewTables {
         Ok(())
     }
 
-    fn assert_streams_in(&self, footer: &Footer, bytes: &[u8]) -> Result<(), Error> {
+    fn assert_streams_in(&self, footer: &Footer, bytes: TableBytes<'_>) -> Result<(), Error> {
         assert_eq!(footer.stream_count(), self.streams.len());
         for (place, stream) in self.streams.iter().enumerate() {
             let first = &stream.first;
@@ -188,7 +189,7 @@ impl NewTables {
 }
 
 /// Checks that what no test makes is not found.
-fn assert_absent(footer: &Footer, bytes: &[u8]) -> Result<(), Error> {
+fn assert_absent(footer: &Footer, bytes: TableBytes<'_>) -> Result<(), Error> {
     let (id, text) = (EventId([0xab; 16]), "nowhere");
     let key = StreamKey { scope: text, entity: text, lane: Lane(9) };
     assert!(footer.find_id(bytes, id)?.is_empty() && footer.find_correlation(bytes, id)?.is_empty());

@@ -4,7 +4,7 @@
 use annals_wire::{
     Block, CheckpointHead, CheckpointPrefix, Control, Digest, Error, Event, EventId, Footer, Frame,
     FrameType, Kind, Lane, Publication, RUN_ENTRIES_PER_PAGE, RUN_PAGE_LEN, Recorded, RunEntry, RunHeader,
-    RunPage, StreamKey, find_run_entry,
+    RunPage, StreamKey, TableBytes, find_run_entry,
 };
 
 /// Reads what the frame holds: a control record, a mark, or an event.
@@ -35,6 +35,7 @@ fn read_event(frame: &Frame<'_>) -> Result<(), Error> {
 
 /// Reads a footer to its end, whatever error comes first.
 pub(crate) fn read_footer(bytes: &[u8]) -> Result<(), Error> {
+    let bytes = TableBytes::from(bytes);
     let footer = Footer::decode(bytes)?;
     let (id, text) = (EventId([0x80; 16]), "mm");
     let rows = (0..footer.row_count()).try_for_each(|row| footer.row(bytes, row).map(drop));
@@ -63,7 +64,7 @@ pub(crate) fn read_footer(bytes: &[u8]) -> Result<(), Error> {
     found.into_iter().collect()
 }
 
-fn read_scope(footer: &Footer, bytes: &[u8], place: usize) -> Result<(), Error> {
+fn read_scope(footer: &Footer, bytes: TableBytes<'_>, place: usize) -> Result<(), Error> {
     let scope = footer.scope(bytes, place)?;
     let key = StreamKey { scope: scope.text, entity: "mm", lane: Lane(1) };
     assert!((0..scope.rows.len()).all(|index| scope.rows.at(index) != Ok(None)));

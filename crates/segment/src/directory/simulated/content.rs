@@ -8,6 +8,7 @@ use std::{
     collections::BTreeMap,
     hash::Hasher,
     io, iter,
+    ops::Range,
     sync::{Arc, OnceLock},
 };
 
@@ -142,14 +143,14 @@ impl Content {
         count
     }
 
-    /// The first `len` bytes.
-    pub(super) fn head(&self, len: u64) -> io::Result<Vec<u8>> {
-        let len =
-            usize::try_from(len).ok().filter(|_| len <= self.len).ok_or(io::ErrorKind::UnexpectedEof)?;
+    /// The bytes at `range`.
+    pub(super) fn part(&self, range: Range<u64>) -> io::Result<Vec<u8>> {
+        let len = range.end.checked_sub(range.start).filter(|_| range.end <= self.len);
+        let len = len.and_then(|len| usize::try_from(len).ok()).ok_or(io::ErrorKind::UnexpectedEof)?;
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(len)?;
         bytes.resize(len, 0);
-        self.read(&mut bytes, 0);
+        self.read(&mut bytes, range.start);
         Ok(bytes)
     }
 }
@@ -206,7 +207,7 @@ mod tests {
     use super::*;
 
     fn whole(content: &Content) -> Vec<u8> {
-        content.head(content.len()).unwrap()
+        content.part(0..content.len()).unwrap()
     }
 
     #[test]
@@ -238,6 +239,6 @@ mod tests {
         expected.truncate(8192);
         expected.resize(9000, 0);
         assert!(whole(&content) == expected);
-        content.head(9001).unwrap_err();
+        content.part(0..9001).unwrap_err();
     }
 }

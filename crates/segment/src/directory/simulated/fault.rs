@@ -267,7 +267,7 @@ mod tests {
             |disk, _| disk.open("a", Access::Read).map(drop),
             |disk, _| disk.list().map(drop),
             |_, file| file.read_at(&mut [0; 4], 0).map(drop),
-            |_, file| file.map(4).map(drop),
+            |_, file| file.map(0..4).map(drop),
         ];
         for errno in Errno::ALL {
             let (disk, file) = with(Fault::LoseSync, Span::Once);
@@ -303,9 +303,9 @@ mod tests {
         assert_eq!(&buffer, b"7:9.");
         file.read_at(&mut buffer, 7).unwrap();
         assert_eq!(&buffer, b"789.");
-        assert_eq!(&*file.map(4).unwrap(), b"0133");
-        assert_eq!(&*file.map(2).unwrap(), b"11");
-        assert_eq!(&*file.map(0).unwrap(), b"");
+        assert_eq!(&*file.map(0..4).unwrap(), b"0133");
+        assert_eq!(&*file.map(0..2).unwrap(), b"11");
+        assert_eq!(&*file.map(0..0).unwrap(), b"");
         disk.list().unwrap();
         assert_eq!(disk.open("a", Access::Read).unwrap().read_at(&mut buffer, 10).unwrap(), 0);
         assert_eq!(disk.file("a").unwrap(), b"0123456789");

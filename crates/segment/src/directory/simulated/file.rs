@@ -2,7 +2,7 @@
 //!
 //! Invariant: neither holds bytes; both know their file by its inode, whatever becomes of its names.
 
-use std::{fmt, io, sync::Arc};
+use std::{fmt, io, ops::Range, sync::Arc};
 
 use super::{Disk, image::Inode, operation::Operation, state::State};
 use crate::{
@@ -59,9 +59,9 @@ impl File for SimulatedFile {
         Ok(())
     }
 
-    fn map(&self, len: u64) -> io::Result<Region> {
+    fn map(&self, range: Range<u64>) -> io::Result<Region> {
         let state = self.disk.begin(Operation::Map)?;
-        let mut bytes = state.cached.content(self.inode).head(len)?;
+        let mut bytes = state.cached.content(self.inode).part(range)?;
         state.misread(&mut bytes);
         Ok(Region::from(bytes))
     }
