@@ -82,8 +82,25 @@ impl Worker {
     }
 }
 
+/// The thread, which is started when there is first something to do: who only reads has none.
+#[derive(Debug, Default)]
+pub(crate) enum WorkerThread {
+    /// There is none, and will be none.
+    #[default]
+    None,
+    /// It is started when asked.
+    Waiting(Weak<Shared>),
+    Running(thread::JoinHandle<()>),
+}
+
+impl WorkerThread {
+    pub(crate) fn of(is_threaded: bool, store: &Weak<Shared>) -> Self {
+        if is_threaded { Self::Waiting(Weak::clone(store)) } else { Self::None }
+    }
+}
+
 /// Runs the thread that does the work of `store` until it is stopped or the store is gone.
-pub(crate) fn run(worker: &Arc<Worker>, store: &Weak<Shared>) {
+fn run(worker: &Arc<Worker>, store: &Weak<Shared>) {
     while worker.wait() {
         let Some(shared) = store.upgrade() else { return };
         match shared.pump() {
@@ -142,10 +159,36 @@ impl Shared {
     pub(crate) fn stop_worker(&self) {
         let Some(writer) = &self.writer else { return };
         writer.worker.stop();
-        let thread = lock(&writer.thread).take();
-        if let Some(thread) = thread.filter(|thread| thread.thread().id() != thread::current().id()) {
+        let thread = std::mem::take(&mut *lock(&writer.thread));
+        if let WorkerThread::Running(thread) = thread
+            && thread.thread().id() != thread::current().id()
+        {
             // A panic of the thread was reported when it happened; what it did is in steps that can be left out.
             drop(thread.join());
+        }
+    }
+
+    /// Starts the thread where it waits for that.
+    pub(crate) fn start_worker(&self) {
+        let Some(writer) = &self.writer else { return };
+        let mut thread = lock(&writer.thread);
+        let WorkerThread::Waiting(store) = &*thread else { return };
+        let (worker, store) = (Arc::clone(&writer.worker), Weak::clone(store));
+        let builder = thread::Builder::new().name("annals".to_owned());
+        *thread = match builder.spawn(move || run(&worker, &store)) {
+            Ok(handle) => WorkerThread::Running(handle),
+            Err(error) => {
+                self.incident(format!("no thread for the work behind the appends: {error}"));
+                WorkerThread::None
+            }
+        };
+    }
+
+    /// There is something to seal, or a checkpoint to write, perhaps before anything was appended.
+    pub(crate) fn wake_to_work(&self) {
+        self.start_worker();
+        if let Some(writer) = &self.writer {
+            writer.worker.wake_to_work();
         }
     }
 }

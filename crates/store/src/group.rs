@@ -157,6 +157,7 @@ impl Shared {
         if std::mem::replace(&mut turn.has_frontier, true) {
             return;
         }
+        self.start_worker();
         match FrontierFile::open(&*self.directory) {
             Ok(file) => turn.frontier = Some(file),
             Err(error) => {

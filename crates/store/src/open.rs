@@ -14,12 +14,12 @@ use annals_wire::{Frontier, Recorded, SEGMENT_HEADER_LEN, SegmentId, Sequence};
 
 use crate::{
     Background, Error, Options, Store,
-    background::{self, Worker},
+    background::WorkerThread,
     ids::IdSource,
     kinds::Kinds,
     part::{Frames, Part},
     store::Shared,
-    sync::{Arc, AtomicBool, AtomicU64, Mutex, RwLock, Weak, thread},
+    sync::{Arc, AtomicBool, AtomicU64, Mutex, RwLock},
     turn::{Landing, Landmark, Reach, Turn, Writer},
     view::View,
 };
@@ -411,7 +411,6 @@ fn start(
     let space = Arc::clone(log.space());
     let turn = first_turn(&options, &fold, log, tail_bytes);
     let kinds = Kinds::new(fold.kind_names);
-    let worker = Arc::new(Worker::default());
     let is_threaded = options.background == Background::Thread;
     let writer = Writer {
         turn: Mutex::new(Turn {
@@ -422,13 +421,13 @@ fn start(
         landed: Default::default(),
         space,
         ids: IdSource::new(Arc::clone(&options.entropy)),
-        worker: Arc::clone(&worker),
+        worker: Arc::default(),
         thread: Mutex::default(),
         sealing: Mutex::default(),
         checkpointing: Mutex::default(),
         merging: Mutex::default(),
     };
-    let shared = Arc::new(Shared {
+    let shared = Arc::new_cyclic(|shared| Shared {
         directory,
         files,
         options,
@@ -439,30 +438,15 @@ fn start(
         is_checkpoint_damaged: AtomicBool::default(),
         incidents: Mutex::default(),
         no_space: None,
-        writer: Some(writer),
+        writer: Some(Writer { thread: Mutex::new(WorkerThread::of(is_threaded, shared)), ..writer }),
     });
     if has_work {
-        worker.wake_to_work();
+        shared.wake_to_work();
     }
     if shared.report.log.was_unclean || shared.report.was_created {
         shared.begin_frontier();
     }
-    if is_threaded {
-        start_thread(&shared, worker);
-    }
     Store::new(shared)
-}
-
-fn start_thread(shared: &Arc<Shared>, worker: Arc<Worker>) {
-    let weak: Weak<Shared> = Arc::downgrade(shared);
-    let thread = thread::Builder::new().name("annals".to_owned());
-    match thread.spawn(move || background::run(&worker, &weak)) {
-        Ok(handle) => {
-            let writer = shared.writer.as_ref().expect("made for writing");
-            *crate::store::lock(&writer.thread) = Some(handle);
-        }
-        Err(error) => shared.incident(format!("no thread for the work behind the appends: {error}")),
-    }
 }
 
 fn first_turn(options: &Options, fold: &Fold, log: Log, tail_bytes: u64) -> Turn {

@@ -116,9 +116,7 @@ impl Shared {
                 *part = Part { frames: part.frames.clone(), ..mended };
             }
         });
-        if let Some(writer) = &self.writer {
-            writer.worker.wake_to_work();
-        }
+        self.wake_to_work();
         Ok(())
     }
 }

@@ -8,9 +8,9 @@ use annals_wire::{Chain, Digest, Generation, Recorded, SegmentId, Sequence};
 
 use crate::{
     Error,
-    background::Worker,
+    background::{Worker, WorkerThread},
     ids::IdSource,
-    sync::{Arc, Condvar, Mutex, thread::JoinHandle},
+    sync::{Arc, Condvar, Mutex},
 };
 
 /// Everything that a store opened for writing has beside the others.
@@ -23,7 +23,7 @@ pub(crate) struct Writer {
     pub(crate) space: Arc<Space>,
     pub(crate) ids: IdSource,
     pub(crate) worker: Arc<Worker>,
-    pub(crate) thread: Mutex<Option<JoinHandle<()>>>,
+    pub(crate) thread: Mutex<WorkerThread>,
     /// Held while segments are sealed, while a checkpoint is written, and while runs are merged: one at a time of
     /// each.
     pub(crate) sealing: Mutex<()>,
