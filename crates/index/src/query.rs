@@ -5,7 +5,7 @@
 mod select;
 mod walk;
 
-use std::ops::RangeInclusive;
+use std::{fmt, ops::RangeInclusive};
 
 use annals_wire::{Event, EventId, Key, Kind, Lane, Sequence, StoreId, StreamKey};
 
@@ -230,6 +230,38 @@ impl QueryItem {
     }
 }
 
+impl fmt::Display for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.items.is_empty() {
+            return f.write_str("everything");
+        }
+        for (place, item) in self.items.iter().enumerate() {
+            let joined = if place == 0 { "" } else { " or " };
+            write!(f, "{joined}({item})")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for QueryItem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kinds = self.kinds.iter().map(|kind| format!("kind {kind}"));
+        let categories = self.categories.iter().map(|category| format!("category {category:#x}"));
+        let any = kinds.chain(categories).collect::<Vec<_>>().join(" or ");
+        let mut terms = Vec::from_iter(Some(any).filter(|any| !any.is_empty()));
+        terms.extend(self.tags.iter().map(|tag| format!("tag {tag}")));
+        terms.extend(self.scope.iter().map(|scope| format!("scope {scope}")));
+        terms.extend(self.entity.iter().map(|entity| format!("entity {entity}")));
+        terms.extend(self.entity_prefix.iter().map(|prefix| format!("entity {prefix}...")));
+        terms.extend(self.lane.iter().map(|lane| format!("lane {lane}")));
+        terms.extend(self.correlation.iter().map(|id| format!("correlation {id}")));
+        terms.extend(self.causation.iter().map(|id| format!("causation {id}")));
+        terms.extend(Some(self.after).filter(|after| after.0 > 0).map(|after| format!("after {after}")));
+        terms.extend(self.until.iter().map(|until| format!("until {until}")));
+        f.write_str(&if terms.is_empty() { "everything".to_owned() } else { terms.join(", ") })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,6 +269,18 @@ mod tests {
     #[test]
     fn everything_or_something_is_everything() {
         assert_eq!(Query::all().or(QueryItem::new().scope("s")), Query::all());
+    }
+
+    #[test]
+    fn a_query_reads_as_what_it_asks_for() {
+        let kind = |number| Kind::new(number).unwrap();
+        let item = QueryItem::new().kind(kind(0x1002)).category(0x2).tag("a").tag("b").scope("s");
+        let item = item.entity_prefix("order:").lane(Lane(3)).after(Sequence(7));
+        assert_eq!(
+            Query::of(item).or(QueryItem::new()).to_string(),
+            "(kind 0x1002 or category 0x2, tag a, tag b, scope s, entity order:..., lane 3, after 7) or (everything)"
+        );
+        assert_eq!(Query::all().to_string(), "everything");
     }
 
     #[test]

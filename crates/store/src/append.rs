@@ -11,12 +11,12 @@ use std::{
 use annals_index::Entry as IndexEntry;
 use annals_segment::{Entry, Log};
 use annals_wire::{
-    Batch, Control, ControlStamp, Depth, Digest, EVENT_STAMP_LEN, EventStamp, FrameType, Kind, KindName,
-    Lane, Recorded, Revision, Sequence, StreamKey, event_hash, frame_len,
+    Batch, Control, ControlStamp, Coordinate, Depth, Digest, EVENT_STAMP_LEN, EventStamp, FrameType, Kind,
+    KindName, Lane, Recorded, Revision, Sequence, StreamKey, event_hash, frame_len,
 };
 
 use crate::{
-    Durability, Error, NewEvent, Receipt,
+    Condition, Durability, Error, Expected, NewEvent, Receipt,
     new_event::Prepared,
     part::{Part, PartIndex},
     store::{Shared, lock},
@@ -35,6 +35,9 @@ struct Cold {
     view: Arc<View>,
     heads: Vec<Option<Head>>,
     ids: Vec<Option<Found>>,
+    /// Where the condition's streams end, and why it cannot hold.
+    condition_heads: Vec<Option<Head>>,
+    failed: Option<Error>,
 }
 
 impl Shared {
@@ -48,6 +51,7 @@ impl Shared {
     pub(crate) fn append(
         &self,
         events: &[NewEvent<'_>],
+        condition: &Condition,
         durability: Durability,
     ) -> Result<Vec<Receipt>, Error> {
         let writer = self.writer()?;
@@ -60,13 +64,14 @@ impl Shared {
             .map(|event| event.prepare(|| writer.ids.next(now)))
             .collect::<Result<Vec<_>, _>>()?;
         let len = self.check(&batch)?;
-        let mut cold = self.look_up(&batch)?;
+        condition.check()?;
+        let mut cold = self.look_up(&batch, condition)?;
         let mut turn = lock(&writer.turn);
         loop {
             self.check_writing(&turn)?;
             if !Arc::ptr_eq(&cold.view, &self.view()) {
                 drop(turn);
-                cold = self.look_up(&batch)?;
+                cold = self.look_up(&batch, condition)?;
                 turn = lock(&writer.turn);
                 continue;
             }
@@ -75,6 +80,7 @@ impl Shared {
             }
             let heads = self.heads(&cold, &batch)?;
             check_expected(&batch, &heads)?;
+            self.check_condition(&mut cold, condition)?;
             log(&mut turn)?.check_space(len)?;
             if log(&mut turn)?.needs_rotation(len)? {
                 turn = self.rotate(turn)?;
@@ -118,13 +124,25 @@ impl Shared {
     }
 
     /// Looks up what may touch cold pages, before the turn. What the growing part knows is looked up in it.
-    fn look_up(&self, batch: &[Prepared<'_>]) -> Result<Cold, Error> {
+    fn look_up(&self, batch: &[Prepared<'_>], condition: &Condition) -> Result<Cold, Error> {
         self.ask(|view| {
-            let mut cold = Cold { view: Arc::clone(view), heads: Vec::new(), ids: Vec::new() };
-            for event in batch {
-                let key = event.coordinate.stream(Lane(0));
+            let head = |coordinate: &Coordinate| {
+                let key = coordinate.stream(Lane(0));
                 let is_warm = view.last().head(key)?.is_some();
-                cold.heads.push(if is_warm { None } else { view.older_head(key)? });
+                if is_warm { Ok(None) } else { view.older_head(key) }
+            };
+            let mut cold = Cold {
+                view: Arc::clone(view),
+                heads: Vec::with_capacity(batch.len()),
+                ids: Vec::with_capacity(batch.len()),
+                condition_heads: Vec::with_capacity(condition.streams.len()),
+                failed: condition.find_older(view)?,
+            };
+            for (coordinate, _) in &condition.streams {
+                cold.condition_heads.push(head(coordinate)?);
+            }
+            for event in batch {
+                cold.heads.push(head(event.coordinate)?);
                 cold.ids.push(if event.is_given { view.find_older_id(event.id)? } else { None });
             }
             Ok(cold)
@@ -177,6 +195,20 @@ impl Shared {
             }
         }
         Ok(heads)
+    }
+
+    /// Checks the condition against everything that was staged.
+    fn check_condition(&self, cold: &mut Cold, condition: &Condition) -> Result<(), Error> {
+        for ((coordinate, expected), cold_head) in condition.streams.iter().zip(&cold.condition_heads) {
+            let key = coordinate.stream(Lane(0));
+            let head = self.ask(|_| cold.view.last().head(key))?.or(*cold_head);
+            check_head(key, *expected, head)?;
+        }
+        let found = match cold.failed.take() {
+            Some(found) => Some(found),
+            None => self.ask(|_| condition.find_in_part(cold.view.last()))?,
+        };
+        found.map_or(Ok(()), Err)
     }
 
     /// Gives the batch its place, stamps it and stages it. Nothing here fails once a frame is staged.
@@ -392,12 +424,17 @@ pub(crate) fn log(turn: &mut Turn) -> Result<&mut Log, Error> {
 fn check_expected(batch: &[Prepared<'_>], heads: &HashMap<StreamKey<'_>, Option<Head>>) -> Result<(), Error> {
     for event in batch {
         let key = event.coordinate.stream(Lane(0));
-        let actual = heads.get(&key).copied().flatten().map(|head| head.revision);
-        if !event.expected.is_met(actual) {
-            return Err(Error::Conflict { stream: key.to_string(), expected: event.expected, actual });
-        }
+        check_head(key, event.expected, heads.get(&key).copied().flatten())?;
     }
     Ok(())
+}
+
+fn check_head(key: StreamKey<'_>, expected: Expected, head: Option<Head>) -> Result<(), Error> {
+    let actual = head.map(|head| head.revision);
+    if expected.is_met(actual) {
+        return Ok(());
+    }
+    Err(Error::Conflict { stream: key.to_string(), expected, actual })
 }
 
 /// The receipt of an event that is there already, where it is the same event.

@@ -1,5 +1,6 @@
 //! What can go wrong, sorted by what a caller can do about it.
 
+use annals_index::Query;
 use annals_wire::{EventId, Revision, Sequence};
 
 use crate::{Expected, sync::Arc};
@@ -17,6 +18,16 @@ pub enum Error {
         expected: Expected,
         /// The revision that the stream has; `None` where it has no event.
         actual: Option<Revision>,
+    },
+    /// There is an event that the append's condition rules out. Nothing was appended: read again and decide anew.
+    #[error("after {after} no event was to match {query}, and {found} does")]
+    ConditionFailed {
+        /// Which events were not to be there.
+        query: Box<Query>,
+        /// After which sequence.
+        after: Sequence,
+        /// The first one that is.
+        found: Sequence,
     },
     /// The id belongs to another event already. Nothing was appended.
     #[error("the id {id} belongs to another event already, at sequence {sequence}")]
@@ -110,6 +121,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether an append was refused because the store is not where it expected it: read again and decide anew.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Conflict { .. } | Self::ConditionFailed { .. })
+    }
+
     /// Whether there was no room for what was to be written, on the disk or within the limits of the options.
     #[must_use]
     pub fn is_out_of_space(&self) -> bool {

@@ -57,6 +57,8 @@ mod part;
 mod view;
 
 mod append;
+mod condition;
+mod decide;
 mod group;
 mod turn;
 
@@ -82,6 +84,7 @@ pub use annals_wire::{
     Coordinate, Depth, Digest, EventId, Kind, Lane, Occurred, Recorded, Revision, Sequence, StoreId, Tag,
 };
 pub use clock::{Clock, SystemClock};
+pub use condition::Condition;
 pub use error::Error;
 pub use event::Event;
 pub use inspect::{InspectedSegment, Inspection, inspect, inspect_on};

@@ -154,10 +154,7 @@ impl<'a> NewEvent<'a> {
 
     /// Everything about the event that needs no turn: its body, its checksum, the digest of its payload.
     pub(crate) fn prepare(&self, make_id: impl FnOnce() -> EventId) -> Result<Prepared<'_>, Error> {
-        if self.expected == Expected::Exactly(Revision(0)) {
-            let why = "revisions count from 1; a stream without events is Expected::None".to_owned();
-            return Err(Error::Invalid { what: "expected revision", why });
-        }
+        self.expected.check()?;
         let id = self.id.unwrap_or_else(make_id);
         let mut tags: Cow<'_, [Tag]> = Cow::Borrowed(&self.tags);
         if tags.len() > 1 {

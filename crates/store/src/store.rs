@@ -8,7 +8,7 @@ use annals_segment::{Directory, OpenFiles};
 use annals_wire::{Coordinate, EventId, Kind, Lane, Sequence, StoreId};
 
 use crate::{
-    Durability, Error, Event, Events, NewEvent, Options, Receipt,
+    Condition, Durability, Error, Event, Events, NewEvent, Options, Receipt,
     kinds::Kinds,
     sync::{Arc, AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError, RwLock},
     turn::Writer,
@@ -123,7 +123,31 @@ impl Store {
         events: &[NewEvent<'_>],
         durability: Durability,
     ) -> Result<Vec<Receipt>, Error> {
-        self.shared.append(events, durability).map_err(|error| self.shared.name_frontier(error))
+        self.append_if_with(events, &Condition::new(), durability)
+    }
+
+    /// Appends all of `events` or none, if `condition` holds when their turn comes, as durable as
+    /// [`Options::durability`] says.
+    ///
+    /// # Errors
+    /// As [`Store::append_batch`], and [`Error::ConditionFailed`] where it does not hold.
+    pub fn append_if(&self, events: &[NewEvent<'_>], condition: &Condition) -> Result<Vec<Receipt>, Error> {
+        self.append_if_with(events, condition, self.shared.options.durability)
+    }
+
+    /// Appends all of `events` or none, if `condition` holds, and returns when they are as durable as `durability`
+    /// says.
+    ///
+    /// # Errors
+    /// As [`Store::append_if`].
+    pub fn append_if_with(
+        &self,
+        events: &[NewEvent<'_>],
+        condition: &Condition,
+        durability: Durability,
+    ) -> Result<Vec<Receipt>, Error> {
+        let appended = self.shared.append(events, condition, durability);
+        appended.map_err(|error| self.shared.name_frontier(error))
     }
 
     /// Makes everything that was appended so far durable; returns the last durable event.

@@ -8,6 +8,7 @@
 mod allocations;
 mod appending;
 mod checkpoint_moments;
+mod conditions;
 mod corpora;
 mod damage;
 mod edges;
