@@ -17,6 +17,7 @@ use annals_wire::{
 
 use crate::{
     Condition, Durability, Error, Expected, NewEvent, Receipt,
+    checkpoint::LAG_BYTES_MAX,
     new_event::Prepared,
     part::{Part, PartIndex},
     store::{Shared, lock},
@@ -27,8 +28,29 @@ use crate::{
 
 /// Above this many bytes waiting to be written, who queues an event writes them.
 const QUEUED_BYTES_MAX: usize = 256 << 10;
-/// Above this many bytes waiting to be durable, who appends makes them so.
-const UNSYNCED_BYTES_MAX: u64 = 4 << 20;
+
+/// How long an append stays with its caller.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Stay {
+    /// Until its events are as durable.
+    Until(Durability),
+    /// Until they have their places. Where there is no room, until there is, or it is refused.
+    Placed { waits_for_room: bool },
+}
+
+impl Stay {
+    fn durability(self) -> Durability {
+        match self {
+            Self::Until(durability) => durability,
+            Self::Placed { .. } => Durability::Queued,
+        }
+    }
+
+    /// Whether it waits for nobody.
+    fn is_brief(self) -> bool {
+        matches!(self, Self::Placed { waits_for_room: false })
+    }
+}
 
 /// What was looked up before the turn, in all parts but the one that grows.
 struct Cold {
@@ -52,7 +74,7 @@ impl Shared {
         &self,
         events: &[NewEvent<'_>],
         condition: &Condition,
-        durability: Durability,
+        stay: Stay,
     ) -> Result<Vec<Receipt>, Error> {
         let writer = self.writer()?;
         if events.is_empty() {
@@ -76,25 +98,60 @@ impl Shared {
                 continue;
             }
             if let Some(found) = self.find_repeats(&cold, &batch)? {
-                return self.repeat(turn, &batch, &found, durability);
+                return self.repeat(turn, &batch, &found, stay);
             }
             let heads = self.heads(&cold, &batch)?;
             check_expected(&batch, &heads)?;
             self.check_condition(&mut cold, condition)?;
             log(&mut turn)?.check_space(len)?;
-            if log(&mut turn)?.needs_rotation(len)? {
-                turn = self.rotate(turn)?;
-                continue;
+            turn = match self.make_room(turn, len, stay)? {
+                Room::Made(turn) => turn,
+                Room::There(mut turn) => {
+                    let receipts = self.stage(&mut turn, &batch, heads, stay.durability())?;
+                    self.settle_append(turn, stay)?;
+                    return Ok(receipts);
+                }
+            };
+        }
+    }
+
+    /// Makes room for a batch of `len` bytes where there is none: in the segment, in the index, in the queue. The turn
+    /// may have been let go of meanwhile.
+    fn make_room<'t>(
+        &'t self,
+        mut turn: MutexGuard<'t, Turn>,
+        len: u64,
+        stay: Stay,
+    ) -> Result<Room<'t>, Error> {
+        let unsynced = turn.appended.bytes - turn.durable.bytes;
+        let is_full = unsynced > 0 && unsynced.saturating_add(len) > self.options.queue_bytes_max;
+        let busy = |what, len, max| {
+            self.wake_to_flush();
+            Err(Error::Busy { what, len, max })
+        };
+        if log(&mut turn)?.needs_rotation(len)? {
+            if stay.is_brief() && (turn.is_led || unsynced > 0) {
+                return busy("the segment, behind which a new one begins,", unsynced, 0);
             }
-            if self.is_index_behind(&turn) {
-                drop(turn);
-                self.catch_up()?;
-                turn = lock(&writer.turn);
-                continue;
+            return self.rotate(turn).map(Room::Made);
+        }
+        if self.is_index_behind(&turn) {
+            if stay.is_brief() {
+                return busy("the log without an index", turn.lag(), LAG_BYTES_MAX);
             }
-            let receipts = self.stage(&mut turn, &batch, heads, durability)?;
-            self.settle_append(turn, durability)?;
-            return Ok(receipts);
+            drop(turn);
+            self.catch_up()?;
+            return Ok(Room::Made(lock(&self.writer()?.turn)));
+        }
+        match stay {
+            Stay::Placed { waits_for_room } if is_full => {
+                if !waits_for_room {
+                    return busy("the queue", unsynced.saturating_add(len), self.options.queue_bytes_max);
+                }
+                let bytes = turn.durable.bytes + unsynced.div_ceil(2);
+                self.settle(turn, bytes, Durability::Durable).map(Room::Made)
+            }
+            _ => Ok(Room::There(turn)),
         }
     }
 
@@ -169,10 +226,16 @@ impl Shared {
         turn: MutexGuard<'_, Turn>,
         batch: &[Prepared<'_>],
         found: &[Found],
-        durability: Durability,
+        stay: Stay,
     ) -> Result<Vec<Receipt>, Error> {
         let last = found.iter().map(|found| found.sequence).max().unwrap_or_default();
-        let turn = self.settle_sequence(turn, last, durability.max(Durability::Written))?;
+        let turn = match stay {
+            Stay::Until(durability) => {
+                self.settle_sequence(turn, last, durability.max(Durability::Written))?
+            }
+            // It can be read only when the system has it.
+            Stay::Placed { .. } => self.settle_sequence(turn, last, Durability::Written)?,
+        };
         let durability =
             if last <= turn.durable.sequence { Durability::Durable } else { Durability::Written };
         drop(turn);
@@ -250,11 +313,16 @@ impl Shared {
     }
 
     /// Waits until what was just staged is as durable as is asked.
-    fn settle_append(&self, turn: MutexGuard<'_, Turn>, durability: Durability) -> Result<(), Error> {
+    fn settle_append(&self, turn: MutexGuard<'_, Turn>, stay: Stay) -> Result<(), Error> {
+        let Stay::Until(durability) = stay else {
+            drop(turn);
+            self.wake_to_flush();
+            return Ok(());
+        };
         let reach = turn.appended;
         let staged = turn.log.as_ref().map_or(0, Log::staged_len);
         let unsynced = reach.bytes - turn.durable.bytes;
-        if durability == Durability::Durable || unsynced > UNSYNCED_BYTES_MAX {
+        if durability == Durability::Durable || unsynced > self.options.queue_bytes_max {
             drop(self.settle(turn, reach.bytes, Durability::Durable)?);
         } else if durability == Durability::Written || staged > QUEUED_BYTES_MAX {
             drop(self.settle(turn, reach.bytes, Durability::Written)?);
@@ -287,7 +355,7 @@ impl Shared {
             }
             self.stage_control(&mut turn, &control, &body)?;
             self.kinds.write().unwrap_or_else(PoisonError::into_inner).bind(kind, name);
-            self.settle_append(turn, self.options.durability)?;
+            self.settle_append(turn, Stay::Until(self.options.durability))?;
             return Ok(kind);
         }
     }
@@ -352,6 +420,13 @@ impl Shared {
         }
         log.check().map_err(|source| Error::Stopped { durable: turn.durable.sequence, source })
     }
+}
+
+/// Whether there is room for a batch.
+enum Room<'t> {
+    There(MutexGuard<'t, Turn>),
+    /// It had to be made, and everything is to be looked at again.
+    Made(MutexGuard<'t, Turn>),
 }
 
 /// An event with its place.

@@ -20,6 +20,7 @@ pub(crate) struct Worker {
     needs: Mutex<Needs>,
     woken: Condvar,
     is_sync_due: AtomicBool,
+    is_flush_due: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -32,6 +33,14 @@ impl Worker {
     /// Something was appended that nobody syncs.
     pub(crate) fn wake_to_sync(&self) {
         if !self.is_sync_due.swap(true, Ordering::AcqRel) {
+            drop(lock(&self.needs));
+            self.woken.notify_one();
+        }
+    }
+
+    /// Something was appended that is to be durable as soon as can be.
+    fn wake_to_flush(&self) {
+        if !self.is_flush_due.swap(true, Ordering::AcqRel) {
             drop(lock(&self.needs));
             self.woken.notify_one();
         }
@@ -65,7 +74,7 @@ impl Worker {
             if needs.stop {
                 return false;
             }
-            if std::mem::take(&mut needs.work) {
+            if std::mem::take(&mut needs.work) || self.is_flush_due.load(Ordering::Acquire) {
                 return true;
             }
             if self.is_sync_due.load(Ordering::Acquire) {
@@ -124,6 +133,9 @@ impl Shared {
     /// What the appends wait for, or will soon.
     pub(crate) fn pump_what_is_due(&self) -> Result<(), Error> {
         let writer = self.writer()?;
+        if writer.worker.is_flush_due.swap(false, Ordering::AcqRel) {
+            self.sync()?;
+        }
         if writer.worker.is_sync_due.swap(false, Ordering::AcqRel) {
             self.sync()?;
         }
@@ -182,6 +194,13 @@ impl Shared {
                 WorkerThread::None
             }
         };
+    }
+
+    /// Something was appended that is to be durable as soon as can be.
+    pub(crate) fn wake_to_flush(&self) {
+        if let Some(writer) = &self.writer {
+            writer.worker.wake_to_flush();
+        }
     }
 
     /// There is something to seal, or a checkpoint to write, perhaps before anything was appended.

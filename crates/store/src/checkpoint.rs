@@ -19,11 +19,11 @@ use crate::{
 };
 
 /// At most this much of the log is ahead of its index; where it would be more, who appends waits.
-const LAG_BYTES_MAX: u64 = 32 << 20;
+pub(crate) const LAG_BYTES_MAX: u64 = 32 << 20;
 
 impl Turn {
     /// How many bytes of the newest segment's frames are in no checkpoint.
-    fn lag(&self) -> u64 {
+    pub(crate) fn lag(&self) -> u64 {
         self.appended.bytes - self.checkpointed_bytes.max(self.segment_start_bytes)
     }
 }

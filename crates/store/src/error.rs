@@ -73,6 +73,16 @@ pub enum Error {
         /// Where, how much was needed, and how much there is.
         source: Arc<annals_segment::Error>,
     },
+    /// There is no room just now, and the append was not to wait for it. Nothing was appended: try again later.
+    #[error("{what} has {len} bytes on their way; at most {max} are allowed")]
+    Busy {
+        /// What is full.
+        what: &'static str,
+        /// How many bytes it would have.
+        len: u64,
+        /// The limit.
+        max: u64,
+    },
     /// There is no store in the directory, and none was to be made.
     #[error("{path} holds no store")]
     NotFound {

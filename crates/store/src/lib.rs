@@ -60,6 +60,7 @@ mod append;
 mod condition;
 mod decide;
 mod group;
+mod ticket;
 mod turn;
 
 mod background;
@@ -94,4 +95,5 @@ pub use read::Events;
 pub use stats::Stats;
 pub use store::Store;
 pub use streams::StreamInfo;
+pub use ticket::{Frontiers, Ticket};
 pub use verify::{Damage, VerifyProgress, VerifyReport, verify, verify_on};

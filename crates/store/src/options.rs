@@ -43,6 +43,7 @@ pub struct Options {
     pub(crate) lock_timeout: Duration,
     pub(crate) event_bytes_max: u64,
     pub(crate) batch_bytes_max: u64,
+    pub(crate) queue_bytes_max: u64,
     pub(crate) checkpoint_bytes: u64,
     pub(crate) space: SpaceLimits,
     pub(crate) sources: SourceOptions,
@@ -63,6 +64,7 @@ impl Default for Options {
             lock_timeout: Duration::ZERO,
             event_bytes_max: 16 << 20,
             batch_bytes_max: 256 << 20,
+            queue_bytes_max: 4 << 20,
             checkpoint_bytes: CHECKPOINT_BYTES_MAX,
             space: SpaceLimits { budget: None, headroom: 1 << 20 },
             sources: SourceOptions::default(),
@@ -129,6 +131,14 @@ impl Options {
     #[must_use]
     pub fn batch_bytes_max(mut self, bytes: u64) -> Self {
         self.batch_bytes_max = bytes;
+        self
+    }
+
+    /// The most bytes that are on their way to the disk at once: who appends more waits, or is refused by
+    /// [`crate::Store::try_submit`]. 4 KiB to 8 MiB, cut to that. Default: 4 MiB.
+    #[must_use]
+    pub fn queue_bytes_max(mut self, bytes: u64) -> Self {
+        self.queue_bytes_max = bytes.clamp(4 << 10, 8 << 20);
         self
     }
 

@@ -9,6 +9,7 @@ use annals_wire::{Coordinate, EventId, Kind, Lane, Sequence, StoreId};
 
 use crate::{
     Condition, Durability, Error, Event, Events, NewEvent, Options, Receipt,
+    append::Stay,
     kinds::Kinds,
     sync::{Arc, AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError, RwLock},
     turn::Writer,
@@ -146,7 +147,7 @@ impl Store {
         condition: &Condition,
         durability: Durability,
     ) -> Result<Vec<Receipt>, Error> {
-        let appended = self.shared.append(events, condition, durability);
+        let appended = self.shared.append(events, condition, Stay::Until(durability));
         appended.map_err(|error| self.shared.name_frontier(error))
     }
 
@@ -305,7 +306,7 @@ impl Shared {
     }
 
     /// Puts the last durable event into the error of a writer that stopped.
-    fn name_frontier(&self, error: Error) -> Error {
+    pub(crate) fn name_frontier(&self, error: Error) -> Error {
         match (error, &self.writer) {
             (Error::Stopped { source, .. }, Some(writer)) => {
                 Error::Stopped { durable: lock(&writer.turn).durable.sequence, source }

@@ -31,9 +31,9 @@ fn item() -> QueryItem {
 
 fn append(store: &Store, entity: &str, number: u16, tags: &[&str]) -> Sequence {
     let coordinate = at(entity);
-    let event = tags.iter().fold(NewEvent::new(&coordinate, kind(number), b"x"), |event, tag| {
-        event.tag(Tag::new(tag).unwrap())
-    });
+    let event = tags
+        .iter()
+        .fold(NewEvent::new(&coordinate, kind(number), b"x"), |event, tag| event.tag(Tag::new(tag).unwrap()));
     store.append_with(&event, Durability::Queued).unwrap().sequence
 }
 

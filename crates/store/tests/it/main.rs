@@ -30,6 +30,7 @@ mod recoveries;
 mod runs;
 mod small_store;
 mod space;
+mod tickets;
 mod twins;
 mod unlucky;
 mod unreadable;

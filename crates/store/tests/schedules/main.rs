@@ -25,6 +25,8 @@ mod replacing;
 mod rotating;
 #[cfg(shuttle)]
 mod stopping;
+#[cfg(shuttle)]
+mod tickets;
 
 #[cfg(shuttle)]
 mod explore;
