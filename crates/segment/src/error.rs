@@ -165,14 +165,14 @@ pub enum Error {
 impl Error {
     /// The failure of `operation` on `path`; for `map_err`.
     pub fn io(operation: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
-        let path = path.into();
-        move |source| Self::Io { operation, path, source }
+        move |source| Self::Io { operation, path: path.into(), source }
     }
 
     /// Wrong bytes at `offset` of `path`, or bytes of a newer version; for `map_err`.
     pub fn bytes(path: impl Into<PathBuf>, offset: u64) -> impl FnOnce(annals_wire::Error) -> Self {
-        let path = path.into();
+        // Only then: for most this is asked for, nothing is wrong.
         move |source| {
+            let path = path.into();
             if source.is_newer_version() {
                 Self::Newer { path, source }
             } else {

@@ -57,7 +57,9 @@ pub struct Scan<'a> {
     seed: FrameSeed,
     known: &'a [FrameType],
     until: u64,
+    /// It keeps its length, so that zeros are put into it once; what was read is at its beginning.
     window: Vec<u8>,
+    window_filled: usize,
     window_offset: u64,
 }
 
@@ -65,7 +67,8 @@ impl<'a> Scan<'a> {
     /// A walk over the frames before `until` of the segment in `file`, which must be that long.
     #[must_use]
     pub fn new(file: &'a dyn File, path: &Path, seed: FrameSeed, known: &'a [FrameType], until: u64) -> Self {
-        Self { file, path: path.to_owned(), seed, known, until, window: Vec::new(), window_offset: 0 }
+        let (path, window) = (path.to_owned(), Vec::new());
+        Self { file, path, seed, known, until, window, window_filled: 0, window_offset: 0 }
     }
 
     /// Walks from `position` and shows `visit` every frame of every whole batch, with its offset.
@@ -121,10 +124,8 @@ impl<'a> Scan<'a> {
     ) -> Result<(), Error> {
         while scanned.position.offset < end {
             let offset = scanned.position.offset;
-            let start = usize::try_from(offset - self.window_offset).expect("the batch is in the window");
-            // Decoded before, when the batch's end was found.
-            let frame = Frame::of_checked(self.window.get(start..).unwrap_or_default())
-                .map_err(Error::bytes(&self.path, offset))?;
+            // Decoded before, when the batch's end was found; so it is in the window.
+            let frame = Frame::of_checked(self.from(offset)).map_err(Error::bytes(&self.path, offset))?;
             self.check(scanned.position, &frame)?;
             let header = &frame.header;
             if self.known.contains(&header.frame_type) {
@@ -176,19 +177,20 @@ impl<'a> Scan<'a> {
         offset: u64,
     ) -> Result<Result<FrameHeader, annals_wire::Error>, Error> {
         self.fill(keep, offset, HEADER_LEN_MAX as u64)?;
-        let seed = self.seed;
-        if let Ok(header) = FrameHeader::decode(self.from(offset), seed, offset) {
-            let len = header.frame_len();
-            if offset + len <= self.until {
-                if len > WINDOW_LEN as u64
-                    && let Err(error) = self.check_body(&header, offset)?
-                {
-                    return Ok(Err(error));
-                }
-                self.fill(keep, offset, len)?;
+        let header = match FrameHeader::decode(self.from(offset), self.seed, offset) {
+            Ok(header) => header,
+            Err(error) => return Ok(Err(error)),
+        };
+        let len = header.frame_len();
+        if offset + len <= self.until {
+            if len > WINDOW_LEN as u64
+                && let Err(error) = self.check_body(&header, offset)?
+            {
+                return Ok(Err(error));
             }
+            self.fill(keep, offset, len)?;
         }
-        Ok(Frame::decode(self.from(offset), seed, offset).map(|frame| frame.header))
+        Ok(Frame::behind(header, self.from(offset)).map(|frame| frame.header))
     }
 
     /// Compares the body of a frame that is longer than a window with its checksum, piece by piece: for one that
@@ -210,39 +212,43 @@ impl<'a> Scan<'a> {
 
     fn from(&self, offset: u64) -> &[u8] {
         let start = usize::try_from(offset - self.window_offset).unwrap_or(usize::MAX);
-        self.window.get(start..).unwrap_or_default()
+        self.window.get(start..self.window_filled).unwrap_or_default()
     }
 
     /// Makes the window reach `len` bytes behind `offset`, or to the end of the walk.
     fn fill(&mut self, keep: u64, offset: u64, len: u64) -> Result<(), Error> {
         let wanted = (offset + len).min(self.until);
-        let have = self.window_offset + self.window.len() as u64;
+        let have = self.window_offset + self.window_filled as u64;
         if wanted <= have && keep >= self.window_offset {
             return Ok(());
         }
-        let in_window = keep >= self.window_offset && keep < have;
-        let dropped = if in_window {
-            usize::try_from(keep - self.window_offset).unwrap_or(0)
-        } else {
-            self.window.len()
-        };
-        self.window.drain(..dropped);
-        self.window_offset = keep;
-        let kept = self.window.len();
-        let target = (wanted.max(keep + WINDOW_LEN as u64)).min(self.until) - keep;
+        let kept = self.keep_from(keep);
+        // At least so much at once, however far the batch reaches back.
+        let target = (wanted.max(offset + WINDOW_LEN as u64)).min(self.until) - keep;
         let target = usize::try_from(target).map_err(|_| Error::TooLarge {
             what: "a batch",
             len: target,
             max: usize::MAX as u64,
         })?;
-        self.window.resize(target, 0);
-        let read = self
-            .window
-            .get_mut(kept..)
-            .map_or(Ok(0), |free| self.file.read_full_at(free, keep + kept as u64));
-        let read = read.map_err(Error::io("read", &self.path))?;
-        self.window.truncate(kept + read);
+        if self.window.len() < target {
+            self.window.resize(target, 0);
+        }
+        let free = self.window.get_mut(kept..target).unwrap_or_default();
+        let read = self.file.read_full_at(free, keep + kept as u64);
+        self.window_filled = kept + read.map_err(Error::io("read", &self.path))?;
         Ok(())
+    }
+
+    /// Makes the window begin at `keep`, and says how many bytes from there on it has.
+    fn keep_from(&mut self, keep: u64) -> usize {
+        let before = keep.checked_sub(self.window_offset).and_then(|before| usize::try_from(before).ok());
+        let start = before.unwrap_or(usize::MAX).min(self.window_filled);
+        if start > 0 {
+            self.window.copy_within(start..self.window_filled, 0);
+        }
+        self.window_filled -= start;
+        self.window_offset = keep;
+        self.window_filled
     }
 }
 
@@ -682,9 +688,9 @@ mod tests {
         assert_eq!((found.1, found.2), (1, 600), "only the torn frame's own header");
     }
 
-    /// A file that counts the bytes that are read of it.
+    /// A file that counts the bytes that are read of it, and how often.
     #[derive(Debug)]
-    struct Counted(Arc<dyn File>, AtomicU64);
+    struct Counted(Arc<dyn File>, AtomicU64, AtomicU64);
 
     impl File for Counted {
         fn len(&self) -> io::Result<u64> {
@@ -694,6 +700,7 @@ mod tests {
         fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
             let read = self.0.read_at(buffer, offset)?;
             self.1.fetch_add(read as u64, Ordering::Relaxed);
+            self.2.fetch_add(1, Ordering::Relaxed);
             Ok(read)
         }
 
@@ -728,7 +735,7 @@ mod tests {
             ("a torn frame full of frames", torn, 2),
         ];
         for (row, bytes, times) in rows {
-            let file = Counted(bytes.file(), AtomicU64::new(0));
+            let file = Counted(bytes.file(), AtomicU64::new(0), AtomicU64::new(0));
             let scanned = run(&file, bytes.len()).1.unwrap();
             assert_eq!(scanned.position.offset, small().len(), "{row}");
             search(&file, Path::new("a"), seed(), scanned.position.offset, bytes.len()).unwrap();
@@ -736,6 +743,16 @@ mod tests {
             let bound = times * bytes.len() + WINDOW + windows * HEADER_LEN_MAX as u64;
             assert!(read <= bound, "{row}: {read} bytes are read of {}", bytes.len());
         }
+    }
+
+    #[test]
+    fn a_batch_of_many_windows_is_read_a_window_at_a_time() {
+        let bytes = small().batch(&vec![&[5; 1_000][..]; 4 * WINDOW_LEN / 1_000]);
+        let file = Counted(bytes.file(), AtomicU64::new(0), AtomicU64::new(0));
+        assert_eq!(run(&file, bytes.len()).0.len(), 7 + 4 * WINDOW_LEN / 1_000);
+        let [read, times] = [file.1, file.2].map(AtomicU64::into_inner);
+        let windows = bytes.len() / WINDOW + 2;
+        assert!(read <= bytes.len() && times <= windows, "{read} bytes of {}, {times} times", bytes.len());
     }
 
     #[test]

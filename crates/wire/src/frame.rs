@@ -282,7 +282,14 @@ impl<'a> Frame<'a> {
     /// # Errors
     /// [`Error`] where header, body or padding are not a frame of this place.
     pub fn decode(bytes: &'a [u8], seed: FrameSeed, offset: u64) -> Result<Self, Error> {
-        let header = FrameHeader::decode(bytes, seed, offset)?;
+        Self::behind(FrameHeader::decode(bytes, seed, offset)?, bytes)
+    }
+
+    /// Checks the rest of the frame that `bytes` begin with, whose `header` passed [`FrameHeader::decode`].
+    ///
+    /// # Errors
+    /// [`Error`] where body or padding are not those of the header.
+    pub fn behind(header: FrameHeader, bytes: &'a [u8]) -> Result<Self, Error> {
         let mut reader = Reader::new("frame", bytes);
         reader.bytes(FRAME_HEADER_LEN)?;
         let stamp = reader.bytes(usize::from(header.stamp_len))?;
