@@ -102,6 +102,9 @@ pub fn index_segment(segment: &SealedSegment) -> Result<(ActiveIndex, u64), Erro
     index_frames(segment, start, &mut |_| {})
 }
 
+/// After so many bytes the index is given room for the rest, which is taken to have as many events for each byte.
+const SAMPLE_LEN: u64 = 1 << 20;
+
 /// The index of the frames of a sealed segment from `start` on, and how many were passed over; `saw` is told the offset
 /// of each event.
 pub(crate) fn index_frames(
@@ -110,7 +113,14 @@ pub(crate) fn index_frames(
     saw: &mut dyn FnMut(u64),
 ) -> Result<(ActiveIndex, u64), Error> {
     let mut index = ActiveIndex::new(start.next_sequence);
+    let mut room_at = Some(start.offset + SAMPLE_LEN);
     let scanned = segment.scan_from(start, FRAME_TYPES, &mut |offset, frame| {
+        if room_at.is_some_and(|at| at <= offset) {
+            room_at = None;
+            let walked = offset - start.offset;
+            let rest = u64::from(index.row_count()) * (segment.place().end - offset) / walked;
+            index.reserve(usize::try_from(rest).unwrap_or(0));
+        }
         if index_frame(&mut index, segment.path(), offset, frame)?.is_some() {
             saw(offset);
         }

@@ -5,7 +5,7 @@
 
 mod encode;
 
-use std::{collections::BTreeMap, ops::Range};
+use std::ops::Range;
 
 use annals_wire::{
     Depth, Digest, Event, EventId, FRAME_ALIGN, Key, Kind, ROW_COUNT_MAX, ROWS_PER_TIME, Recorded, Revision,
@@ -72,7 +72,7 @@ pub struct ActiveIndex {
     /// When the rows 0, 256, 512 and so on were recorded.
     times: Vec<Recorded>,
     catalogue: Catalogue,
-    kinds: BTreeMap<Kind, Vec<u32>>,
+    kinds: HashMap<Kind, Vec<u32>>,
     tags: RowsByText,
     correlations: HashMap<EventId, Vec<u32>>,
     causations: HashMap<EventId, Vec<u32>>,
@@ -90,13 +90,19 @@ impl ActiveIndex {
             ids: Ids::default(),
             times: Vec::new(),
             catalogue: Catalogue::default(),
-            kinds: BTreeMap::new(),
+            kinds: HashMap::new(),
             tags: RowsByText::default(),
             correlations: HashMap::new(),
             causations: HashMap::new(),
             controls: Vec::new(),
             last_offset: None,
         }
+    }
+
+    /// Makes room for so many more events.
+    pub fn reserve(&mut self, count: usize) {
+        self.rows.reserve(count);
+        self.ids.reserve(count);
     }
 
     /// Whether [`ActiveIndex::insert`] can take `entry` as the next event. Who appends made sure of it; who
@@ -178,7 +184,7 @@ impl ActiveIndex {
     /// The places of all streams, in order of their keys, which is the order of a [`crate::SealedIndex`].
     #[must_use]
     pub fn sorted_streams(&self) -> Vec<u32> {
-        self.catalogue.sorted()
+        self.catalogue.sorted(&self.catalogue.scopes().ranks())
     }
 }
 
@@ -249,7 +255,9 @@ impl Index for ActiveIndex {
     }
 
     fn kinds(&self) -> Result<Vec<Kind>, Error> {
-        Ok(self.kinds.keys().copied().collect())
+        let mut kinds: Vec<Kind> = self.kinds.keys().copied().collect();
+        kinds.sort_unstable();
+        Ok(kinds)
     }
 }
 

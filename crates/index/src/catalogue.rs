@@ -3,6 +3,8 @@
 //! Invariant: a stream's rows hold consecutive revisions, so its last one follows from the first and their
 //! number. Places count up from 0 in order of first appearance.
 
+mod order;
+
 use std::{borrow::Cow, hash::BuildHasher};
 
 use annals_wire::{Depth, Digest, Key, Lane, Revision, StreamKey};
@@ -12,6 +14,8 @@ use crate::{
     Entry, Rows, StreamName, StreamView,
     index::last_revision,
     interner::{Arena, RowsByText, Span, Symbol},
+    lists::{List, Lists},
+    slot::{Slot, half},
 };
 
 /// The streams, with the scopes and entities that they are made of.
@@ -21,8 +25,11 @@ pub(crate) struct Catalogue {
     entities: Arena,
     /// By place.
     streams: Vec<Stream>,
+    /// The hash of the last event of each, by place: written with every event, read with few.
+    heads: Vec<Digest>,
+    rows: Lists,
     /// By key. The look-up compares with the stream itself, so that an entity needs none of its own.
-    places: HashTable<u32>,
+    places: HashTable<Slot>,
     hasher: DefaultHashBuilder,
     /// The places of each coordinate's streams beside its trunk, which most coordinates do not have.
     branches: HashMap<Symbol, HashMap<String, Vec<u32>>>,
@@ -31,94 +38,69 @@ pub(crate) struct Catalogue {
 #[derive(Debug)]
 struct Stream {
     scope: Symbol,
-    entity: Span,
     lane: Lane,
+    entity: Span,
+    rows: List,
     first_revision: Revision,
     fork_depth: Depth,
-    head: Digest,
-    rows: StreamRows,
-    /// That of the key, so that the table grows without reading the keys again.
-    hash: u64,
-}
-
-/// The rows of a stream, of which most have one in a segment.
-#[derive(Debug)]
-enum StreamRows {
-    One(u32),
-    More(Vec<u32>),
-}
-
-impl StreamRows {
-    fn push(&mut self, row: u32) {
-        match self {
-            Self::One(first) => *self = Self::More(vec![*first, row]),
-            Self::More(rows) => rows.push(row),
-        }
-    }
-
-    fn as_slice(&self) -> &[u32] {
-        match self {
-            Self::One(row) => std::slice::from_ref(row),
-            Self::More(rows) => rows,
-        }
-    }
 }
 
 impl Catalogue {
     /// Takes in the event at `row` and returns the place of its stream; `None` where it does not continue that.
     pub(crate) fn insert(&mut self, entry: &Entry<'_>, row: u32) -> Option<u32> {
-        let scope = self.scopes.insert(entry.stream.scope, row);
-        let hash = hash(&self.hasher, scope, entry.stream.entity, entry.stream.lane);
-        let Some(place) = self.place(hash, scope, entry.stream) else {
+        let half = self.half(entry.stream);
+        let Some(place) = self.place(half, entry.stream) else {
             return if entry.revision == Revision(0) {
                 None
             } else {
-                Some(self.insert_stream(hash, scope, entry, row))
+                Some(self.insert_stream(half, entry, row))
             };
         };
         let stream = self.streams.get_mut(place as usize).expect("a stream at each place");
-        let last = last_revision(stream.first_revision, stream.rows.as_slice().len());
+        let last = last_revision(stream.first_revision, stream.rows.count());
         if Some(entry.revision) != last.next() {
             return None;
         }
-        stream.head = entry.hash;
-        stream.rows.push(row);
+        self.rows.push(&mut stream.rows, row);
+        self.scopes.push(stream.scope, row);
+        *self.heads.get_mut(place as usize).expect("a head at each place") = entry.hash;
         Some(place)
     }
 
-    fn insert_stream(&mut self, hash: u64, scope: Symbol, entry: &Entry<'_>, row: u32) -> u32 {
+    fn insert_stream(&mut self, half: u32, entry: &Entry<'_>, row: u32) -> u32 {
         let place = u32::try_from(self.streams.len()).expect("no more streams than rows");
-        let StreamKey { entity, lane, .. } = entry.stream;
+        let StreamKey { scope, entity, lane } = entry.stream;
+        let scope = self.scopes.insert(scope, row);
         if lane != Lane(0) {
             let branches = self.branches.entry(scope).or_default();
             branches.entry_ref(entity).or_default().push(place);
         }
         self.streams.push(Stream {
             scope,
-            entity: self.entities.push(entity),
             lane,
+            entity: self.entities.push(entity),
+            rows: List::of(row),
             first_revision: entry.revision,
             fork_depth: entry.fork_depth,
-            head: entry.hash,
-            rows: StreamRows::One(row),
-            hash,
         });
-        let Self { streams, places, .. } = self;
-        places.insert_unique(hash, place, |place| {
-            streams.get(*place as usize).expect("a stream at each place").hash
-        });
+        self.heads.push(entry.hash);
+        let slot = Slot { half, place };
+        self.places.insert_unique(slot.hash(), slot, Slot::hash);
         place
     }
 
-    /// The place of the stream `key`, whose scope is `scope` and whose hash is `hash`.
-    fn place(&self, hash: u64, scope: Symbol, key: StreamKey<'_>) -> Option<u32> {
-        let is_key = |place: &u32| {
-            self.streams.get(*place as usize).is_some_and(|stream| {
-                (stream.scope, stream.lane) == (scope, key.lane)
-                    && self.entities.text(stream.entity) == key.entity
-            })
+    /// Half of the hash of the stream `key`.
+    fn half(&self, key: StreamKey<'_>) -> u32 {
+        half(self.hasher.hash_one((key.scope, key.lane, key.entity)))
+    }
+
+    /// The place of the stream `key`, whose half of a hash is `half`.
+    fn place(&self, half: u32, key: StreamKey<'_>) -> Option<u32> {
+        let is_key = |slot: &Slot| {
+            slot.half == half
+                && self.streams.get(slot.place as usize).is_some_and(|stream| self.key(stream) == key)
         };
-        self.places.find(hash, is_key).copied()
+        self.places.find(Slot { half, place: 0 }.hash(), is_key).map(|slot| slot.place)
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -126,8 +108,7 @@ impl Catalogue {
     }
 
     pub(crate) fn find(&self, key: StreamKey<'_>) -> Option<u32> {
-        let scope = self.scopes.find(key.scope)?;
-        self.place(hash(&self.hasher, scope, key.entity, key.lane), scope, key)
+        self.place(self.half(key), key)
     }
 
     /// The places of a coordinate's streams, in order of their lanes.
@@ -147,8 +128,8 @@ impl Catalogue {
             name: StreamName { scope: key.scope, entity: Cow::Borrowed(key.entity), lane: key.lane },
             first_revision: stream.first_revision,
             fork_depth: stream.fork_depth,
-            head: Some(stream.head),
-            rows: Rows::from(stream.rows.as_slice()),
+            head: self.heads.get(place as usize).copied(),
+            rows: Rows::from(self.rows.rows(&stream.rows)),
         })
     }
 
@@ -166,30 +147,8 @@ impl Catalogue {
         &self.scopes
     }
 
-    /// The places of all streams, in order of their keys.
-    pub(crate) fn sorted(&self) -> Vec<u32> {
-        let mut keyed: Vec<(StreamKey<'_>, u32)> =
-            self.streams.iter().zip(0..).map(|(stream, place)| (self.key(stream), place)).collect();
-        keyed.sort_unstable();
-        keyed.into_iter().map(|(_, place)| place).collect()
-    }
-
-    /// The key of the stream at `place`.
-    pub(crate) fn key_at(&self, place: u32) -> Option<StreamKey<'_>> {
-        Some(self.key(self.streams.get(place as usize)?))
-    }
-
-    /// The rows of the stream at `place`.
-    pub(crate) fn rows(&self, place: u32) -> &[u32] {
-        self.streams.get(place as usize).map_or(&[], |stream| stream.rows.as_slice())
-    }
-
     fn key(&self, stream: &Stream) -> StreamKey<'_> {
         let (scope, entity) = (self.scopes.text(stream.scope), self.entities.text(stream.entity));
         StreamKey { scope, entity, lane: stream.lane }
     }
-}
-
-fn hash(hasher: &DefaultHashBuilder, scope: Symbol, entity: &str, lane: Lane) -> u64 {
-    hasher.hash_one((scope, entity, lane))
 }

@@ -91,11 +91,16 @@ impl RowsByText {
         if self.rows.len() <= symbol.0 as usize {
             self.rows.push(Vec::new());
         }
+        self.push(symbol, row);
+        symbol
+    }
+
+    /// The same for a text that was seen, by its symbol.
+    pub(crate) fn push(&mut self, symbol: Symbol, row: u32) {
         let rows = self.rows.get_mut(symbol.0 as usize).expect("symbols count up one by one");
         if rows.last() != Some(&row) {
             rows.push(row);
         }
-        symbol
     }
 
     pub(crate) fn find(&self, text: &str) -> Option<Symbol> {
@@ -117,6 +122,17 @@ impl RowsByText {
         (0..).zip(&self.rows).map(|(place, _)| self.text(Symbol(place)))
     }
 
+    /// The place that each string has among all sorted ones, by symbol.
+    pub(crate) fn ranks(&self) -> Ranks {
+        let mut symbols: Vec<Symbol> = (0..).map(Symbol).take(self.rows.len()).collect();
+        symbols.sort_unstable_by_key(|symbol| self.text(*symbol));
+        let mut ranks = vec![0; symbols.len()];
+        for (rank, symbol) in (0..).zip(symbols) {
+            *ranks.get_mut(symbol.0 as usize).expect("a rank for each symbol") = rank;
+        }
+        Ranks(ranks)
+    }
+
     /// All strings with their rows, sorted.
     pub(crate) fn sorted(&self) -> Vec<(&str, &[u32])> {
         let texts = (0..).map(|place| self.text(Symbol(place)));
@@ -124,6 +140,16 @@ impl RowsByText {
             self.rows.iter().zip(texts).map(|(rows, text)| (text, rows.as_slice())).collect();
         sorted.sort_unstable();
         sorted
+    }
+}
+
+/// The places of strings in sorted order.
+#[derive(Debug)]
+pub(crate) struct Ranks(Vec<u32>);
+
+impl Ranks {
+    pub(crate) fn of(&self, symbol: Symbol) -> u32 {
+        *self.0.get(symbol.0 as usize).expect("a symbol of the strings that were ranked")
     }
 }
 
@@ -159,6 +185,8 @@ mod tests {
             by_text.insert(text, row);
         }
         assert_eq!(by_text.sorted(), [("a", &[1][..]), ("b", &[0, 1][..])]);
+        let ranks = by_text.ranks();
+        assert_eq!(["a", "b"].map(|text| ranks.of(by_text.find(text).unwrap())), [0, 1]);
         assert_eq!(by_text.rows("c"), []);
     }
 }

@@ -20,7 +20,9 @@ mod active;
 mod catalogue;
 mod ids;
 mod interner;
+mod lists;
 mod sealed;
+mod slot;
 
 mod query;
 

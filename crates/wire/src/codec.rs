@@ -13,18 +13,22 @@ pub(crate) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    #[inline]
     pub(crate) fn new(what: &'static str, bytes: &'a [u8]) -> Self {
         Self { what, bytes, position: 0 }
     }
 
+    #[inline]
     pub(crate) fn position(&self) -> usize {
         self.position
     }
 
+    #[inline]
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.bytes.get(self.position..).unwrap_or_default()
     }
 
+    #[inline]
     pub(crate) fn bytes(&mut self, len: usize) -> Result<&'a [u8], Error> {
         let rest = self.rest();
         let taken = rest.get(..len).ok_or(Error::Truncated {
@@ -36,6 +40,7 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
+    #[inline]
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
         let rest = self.rest();
         let taken = rest.first_chunk().ok_or(Error::Truncated {
@@ -47,10 +52,12 @@ impl<'a> Reader<'a> {
         Ok(*taken)
     }
 
+    #[inline]
     pub(crate) fn u8(&mut self) -> Result<u8, Error> {
         self.array().map(|[byte]: [u8; 1]| byte)
     }
 
+    #[inline]
     pub(crate) fn u16(&mut self) -> Result<u16, Error> {
         self.array().map(u16::from_le_bytes)
     }
@@ -60,10 +67,12 @@ impl<'a> Reader<'a> {
         self.array().map(|[low, middle, high]: [u8; 3]| u32::from_le_bytes([low, middle, high, 0]))
     }
 
+    #[inline]
     pub(crate) fn u32(&mut self) -> Result<u32, Error> {
         self.array().map(u32::from_le_bytes)
     }
 
+    #[inline]
     pub(crate) fn u64(&mut self) -> Result<u64, Error> {
         self.array().map(u64::from_le_bytes)
     }
@@ -73,6 +82,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Bytes behind their u16 length.
+    #[inline]
     pub(crate) fn short_bytes(&mut self) -> Result<&'a [u8], Error> {
         let len = self.u16()?;
         self.bytes(usize::from(len))
@@ -118,13 +128,6 @@ pub(crate) trait Put {
         self.put(&value.to_le_bytes());
     }
 
-    /// Puts a number of three bytes.
-    fn put_u24(&mut self, value: u32) {
-        let [low, middle, high, none] = value.to_le_bytes();
-        assert_eq!(none, 0, "a number below 2^24");
-        self.put(&[low, middle, high]);
-    }
-
     fn put_u32(&mut self, value: u32) {
         self.put(&value.to_le_bytes());
     }
@@ -134,6 +137,14 @@ pub(crate) trait Put {
     }
 
     fn put_zeros(&mut self, count: usize);
+}
+
+/// The bytes of a number below 2^24.
+#[inline]
+pub(crate) fn u24(value: u32) -> [u8; 3] {
+    let [low, middle, high, none] = value.to_le_bytes();
+    assert_eq!(none, 0, "a number below 2^24");
+    [low, middle, high]
 }
 
 impl Put for Vec<u8> {

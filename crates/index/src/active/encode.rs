@@ -3,7 +3,7 @@
 //! Invariant: the bytes depend on the inserted events alone, not on the order in which streams and strings
 //! were first seen: everything is sorted, and places are those in sorted order.
 
-use annals_wire::{EventId, FooterTrailer, Row, StreamTable, Tables};
+use annals_wire::{FooterTrailer, Row, Tables};
 use hashbrown::HashMap;
 
 use super::ActiveIndex;
@@ -17,15 +17,15 @@ impl ActiveIndex {
     pub fn encode(&self, trailer: &FooterTrailer) -> Vec<u8> {
         assert_eq!(trailer.row_count as usize, self.rows.len());
         assert_eq!(trailer.first_sequence, self.first_sequence);
-        let places = self.catalogue.sorted();
-        let scopes = self.catalogue.scopes().sorted();
+        let scopes = self.catalogue.scopes().ranks();
+        let places = self.catalogue.sorted(&scopes);
         Tables {
             rows: self.sealed_rows(&places),
             ids: self.ids.sorted_hashes(trailer.store),
             times: self.times.clone(),
-            streams: self.stream_tables(&places, &scopes),
-            scopes,
-            kinds: self.kinds.iter().map(|(kind, rows)| (*kind, rows.as_slice())).collect(),
+            streams: self.catalogue.tables(&places, &scopes),
+            scopes: self.catalogue.scopes().sorted(),
+            kinds: groups(&self.kinds),
             correlations: groups(&self.correlations),
             causations: groups(&self.causations),
             tags: self.tags.sorted(),
@@ -43,31 +43,10 @@ impl ActiveIndex {
         let sealed = |place: u32| *sealed_places.get(place as usize).expect("each row has a stream");
         self.rows.iter().map(|row| Row { stream: sealed(row.stream), ..*row }).collect()
     }
-
-    fn stream_tables(&self, places: &[u32], scopes: &[(&str, &[u32])]) -> Vec<StreamTable<'_>> {
-        let mut numbered = (0..).zip(scopes).peekable();
-        let mut tables = Vec::with_capacity(places.len());
-        for place in places {
-            let stream = self.catalogue.view(*place).expect("places are those of all streams");
-            let key = self.catalogue.key_at(*place).expect("places are those of all streams");
-            // Streams and scopes have the same order, so the scopes are gone through once.
-            while numbered.next_if(|(_, (scope, _))| *scope != key.scope).is_some() {}
-            let (scope, _) = *numbered.peek().expect("every stream has a scope");
-            tables.push(StreamTable {
-                scope,
-                entity: key.entity,
-                lane: key.lane,
-                first_revision: stream.first_revision,
-                fork_depth: stream.fork_depth,
-                rows: self.catalogue.rows(*place),
-            });
-        }
-        tables
-    }
 }
 
-fn groups(by_id: &HashMap<EventId, Vec<u32>>) -> Vec<(EventId, &[u32])> {
-    let mut groups: Vec<_> = by_id.iter().map(|(id, rows)| (*id, rows.as_slice())).collect();
+fn groups<K: Copy + Ord>(by_key: &HashMap<K, Vec<u32>>) -> Vec<(K, &[u32])> {
+    let mut groups: Vec<_> = by_key.iter().map(|(key, rows)| (*key, rows.as_slice())).collect();
     groups.sort_unstable();
     groups
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     Depth, EventId, Kind, Lane, Recorded, Revision,
-    codec::{Put, long_len},
+    codec::{Put, long_len, u24},
     pages::{put_sums, sums_len},
 };
 
@@ -82,9 +82,9 @@ impl Tables<'_> {
     }
 
     fn put_rows(&self, blocks: &mut Blocks) {
-        self.rows.iter().for_each(|row| row.encode(blocks.table(Block::Rows)));
-        self.ids.iter().for_each(|(hash, _)| blocks.table(Block::Ids).put_u32(*hash));
-        self.ids.iter().for_each(|(_, row)| blocks.table(Block::IdRows).put_u24(*row));
+        blocks.put_all(Block::Rows, self.rows.iter().map(|row| row.encode()));
+        blocks.put_all(Block::Ids, self.ids.iter().map(|(hash, _)| hash.to_le_bytes()));
+        blocks.put_rows(Block::IdRows, self.ids.iter().map(|(_, row)| *row));
         self.times.iter().for_each(|time| blocks.table(Block::Times).put_u64(time.0));
     }
 
@@ -115,7 +115,7 @@ impl Tables<'_> {
                 extras.put_u64(stream.fork_depth.0);
                 extras.put_u32(high);
             }
-            stream.rows.iter().for_each(|row| blocks.table(Block::StreamRows).put_u24(*row));
+            blocks.put_rows(Block::StreamRows, stream.rows.iter().copied());
         }
     }
 
@@ -133,7 +133,7 @@ impl Tables<'_> {
             table.put_u32(long_len(streams_end));
             table.put_u32(rows_end);
             if self.scopes.len() > 1 {
-                rows.iter().for_each(|row| blocks.table(Block::ScopeRows).put_u24(*row));
+                blocks.put_rows(Block::ScopeRows, rows.iter().copied());
             }
         }
     }
@@ -160,7 +160,7 @@ fn put_groups<K>(
         put_key(key, blocks.table(keys), &mut texts);
         blocks.table(keys).put_u32(end);
         let Some(rows) = rows else { continue };
-        group.iter().for_each(|row| blocks.table(rows).put_u24(*row));
+        blocks.put_rows(rows, group.iter().copied());
     }
     *blocks.table(Block::TagTexts) = texts;
 }
@@ -171,6 +171,19 @@ struct Blocks([Vec<u8>; Block::ALL.len()]);
 impl Blocks {
     fn table(&mut self, block: Block) -> &mut Vec<u8> {
         self.0.get_mut(block.index()).expect("a table for each block")
+    }
+
+    /// Puts entries of equal length, of which it is known how many there are: they are given room at once.
+    fn put_all<const N: usize>(&mut self, block: Block, entries: impl ExactSizeIterator<Item = [u8; N]>) {
+        let table = self.table(block);
+        let start = table.len();
+        table.put_zeros(entries.len() * N);
+        let (places, _) = table.get_mut(start..).unwrap_or_default().as_chunks_mut();
+        places.iter_mut().zip(entries).for_each(|(place, entry)| *place = entry);
+    }
+
+    fn put_rows(&mut self, block: Block, rows: impl ExactSizeIterator<Item = u32>) {
+        self.put_all(block, rows.map(u24));
     }
 
     fn encode(self, trailer: &FooterTrailer) -> Vec<u8> {

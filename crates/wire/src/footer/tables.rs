@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Depth, Error, EventId, Key, Kind, Lane, Recorded, Revision, StreamKey, TableBytes,
-    codec::{Put, Reader, long_len},
+    codec::{Reader, long_len, u24},
     key,
 };
 
@@ -40,11 +40,11 @@ impl Row {
     /// The bytes of a row.
     pub const LEN: usize = 9;
 
-    pub(super) fn encode(self, out: &mut Vec<u8>) {
+    pub(super) fn encode(self) -> [u8; Self::LEN] {
         assert!(self.offset.is_multiple_of(8), "frames begin at multiples of eight");
-        out.put_u32(self.offset | u32::from(self.is_root));
-        out.put_u24(self.stream);
-        out.put_u16(self.kind.number());
+        let [a, b, c, d] = (self.offset | u32::from(self.is_root)).to_le_bytes();
+        let ([e, f, g], [h, i]) = (u24(self.stream), self.kind.number().to_le_bytes());
+        [a, b, c, d, e, f, g, h, i]
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, Error> {
