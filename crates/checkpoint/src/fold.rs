@@ -7,7 +7,8 @@ use std::{collections::BTreeMap, path::Path};
 use annals_index::{ActiveIndex, Entry, Index};
 use annals_segment::{Error, Position, SealedPlace, SealedSegment};
 use annals_wire::{
-    Chain, Control, Digest, Event, FooterTrailer, Frame, FrameType, Kind, Recorded, SEGMENT_HEADER_LEN,
+    Chain, Control, Digest, Event, EventStamp, FooterTrailer, Frame, FrameType, Kind, Recorded,
+    SEGMENT_HEADER_LEN,
 };
 
 /// The frame types of a store.
@@ -29,9 +30,9 @@ pub struct Fold {
 
 impl Fold {
     /// Takes in an event's stamp.
-    pub fn event(&mut self, event: &Event<'_>) {
-        self.mark = event.stamp.hash;
-        self.recorded = self.recorded.max(event.stamp.recorded);
+    pub fn event(&mut self, stamp: &EventStamp) {
+        self.mark = stamp.hash;
+        self.recorded = self.recorded.max(stamp.recorded);
     }
 
     /// Takes in the control record of `frame`, which lies at `offset` of the file `path`.
@@ -64,29 +65,31 @@ impl Fold {
     }
 }
 
-/// Adds the frame at `offset` of the file `path` to `index`; returns the event where it is one.
+/// Adds the frame at `offset` of the file `path` to `index`; returns the stamp where it is an event.
 ///
 /// # Errors
 /// [`Error::Corrupt`] where the frame is no event, or one that cannot follow what the index has.
-pub fn index_frame<'a>(
+pub fn index_frame(
     index: &mut ActiveIndex,
     path: &Path,
     offset: u64,
-    frame: &Frame<'a>,
-) -> Result<Option<Event<'a>>, Error> {
+    frame: &Frame<'_>,
+) -> Result<Option<EventStamp>, Error> {
     let place = u32::try_from(offset).expect("segments are under 4 GiB");
     if frame.header.frame_type == FrameType::CONTROL {
         index.insert_control(place);
         return Ok(None);
     }
-    let event = Event::decode(frame).map_err(Error::bytes(path, offset))?;
-    let entry = Entry::of(&event, place);
+    // Not moved: it is large, and looked at once.
+    let decoded = Event::decode(frame);
+    let event = decoded.as_ref().map_err(|source| Error::bytes(path, offset)(source.clone()))?;
+    let entry = Entry::of(event, place);
     if !index.try_insert(&entry, event.tags.iter()) {
         let why = "its id was given before, or its revision does not follow its stream's";
         let source = annals_wire::Error::Invalid { what: "event", why };
         return Err(Error::bytes(path, offset)(source));
     }
-    Ok(Some(event))
+    Ok(Some(event.stamp))
 }
 
 /// The index of a sealed segment, from its frames.

@@ -348,7 +348,7 @@ impl Loader<'_> {
         let fold = &mut self.fold;
         let tail = Tail::walk(&**self.load.directory, newest, outside, FRAME_TYPES, &mut |offset, frame| {
             match index_frame(&mut index, &path, offset, frame)? {
-                Some(event) => fold.event(&event),
+                Some(stamp) => fold.event(&stamp),
                 None => fold.control(frame, &path, offset)?,
             }
             Ok(())

@@ -31,11 +31,7 @@ impl<'a> Reader<'a> {
     #[inline]
     pub(crate) fn bytes(&mut self, len: usize) -> Result<&'a [u8], Error> {
         let rest = self.rest();
-        let taken = rest.get(..len).ok_or(Error::Truncated {
-            what: self.what,
-            needed: len as u64,
-            available: rest.len() as u64,
-        })?;
+        let taken = rest.get(..len).ok_or_else(|| self.truncated(len))?;
         self.position += len;
         Ok(taken)
     }
@@ -43,13 +39,14 @@ impl<'a> Reader<'a> {
     #[inline]
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
         let rest = self.rest();
-        let taken = rest.first_chunk().ok_or(Error::Truncated {
-            what: self.what,
-            needed: N as u64,
-            available: rest.len() as u64,
-        })?;
+        let taken = rest.first_chunk().ok_or_else(|| self.truncated(N))?;
         self.position += N;
         Ok(*taken)
+    }
+
+    #[cold]
+    fn truncated(&self, needed: usize) -> Error {
+        Error::Truncated { what: self.what, needed: needed as u64, available: self.rest().len() as u64 }
     }
 
     #[inline]

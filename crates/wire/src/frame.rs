@@ -156,10 +156,8 @@ impl FrameHeader {
     pub fn decode(bytes: &[u8], seed: FrameSeed, offset: u64) -> Result<Self, Error> {
         let header = Self::of_checked(bytes)?;
         let covered_len = FRAME_HEADER_LEN - 4 + usize::from(header.stamp_len);
-        let covered = bytes.get(4..).and_then(|rest| rest.get(..covered_len)).ok_or(Error::Truncated {
-            what: WHAT,
-            needed: covered_len as u64 + 4,
-            available: bytes.len() as u64,
+        let covered = bytes.get(4..).and_then(|rest| rest.get(..covered_len)).ok_or_else(|| {
+            Error::Truncated { what: WHAT, needed: covered_len as u64 + 4, available: bytes.len() as u64 }
         })?;
         check_crc(WHAT, header.header_crc, seed.crc(offset, covered))?;
         let invalid = |why| Err(Error::Invalid { what: WHAT, why });

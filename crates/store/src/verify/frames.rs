@@ -103,7 +103,7 @@ impl Frames {
             );
         }
         self.check_chain(path, offset, event);
-        self.fold.event(event);
+        self.fold.event(&event.stamp);
     }
 
     fn check_chain(&mut self, path: &Path, offset: u64, event: &Event<'_>) {
