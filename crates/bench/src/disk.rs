@@ -176,6 +176,9 @@ impl io::Write for Nowhere {
     }
 }
 
+/// Whether [`drop_cache`] does anything here.
+pub(crate) const CAN_DROP: bool = cfg!(target_os = "linux");
+
 /// Makes the system forget the pages of all files in `directory`, so that they come from the disk again.
 #[cfg(target_os = "linux")]
 pub(crate) fn drop_cache(directory: &Path) -> Result<(), Failure> {

@@ -1,7 +1,7 @@
 //! `open`: the time from opening to the first answers, in a fresh process each, beside SQLite and a plain file.
 //!
 //! For every size and shape: a `cell` is built or found; then it is measured as it was `closed`, `rebuilt` without
-//! what is derived, and after an appending process was `killed`. `sequential` is what the machine can do at all,
+//! what is derived (also `cold`), and after an appending process was `killed`. `sequential` is what the machine can do at all,
 //! `criteria` says which of the promised figures hold.
 //!
 //! Invariant: everything that opens for writing, or lacks files, does so on a copy.
@@ -10,6 +10,7 @@ mod cell;
 mod row;
 
 mod closed;
+mod cold;
 mod killed;
 mod rebuilt;
 mod sequential;
@@ -28,7 +29,7 @@ use serde::Serialize;
 use self::{
     cell::{Cell, Shape},
     criteria::Criterion,
-    row::Row,
+    row::{FRAMES, FRAMES_COLD, Row},
     sequential::Sequential,
 };
 use crate::{
@@ -100,6 +101,18 @@ impl CellFigures {
         self.generated.content.events.get()
     }
 
+    /// How fast a rebuild from frames went through the log, of what the machine reads and checksums where its caches
+    /// are in the same state.
+    fn of_sequential(&self, state: &str) -> Option<f64> {
+        let sequential = match state {
+            FRAMES_COLD => self.sequential.cold?,
+            _ => self.sequential.two_cores,
+        };
+        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+        let log = self.generated.bytes.log as f64;
+        Some(log / self.row("annals", state)?.median_ms * 1e3 / sequential)
+    }
+
     fn row(&self, what: &str, state: &str) -> Option<&Row> {
         self.rows.iter().find(|row| row.what == what && row.state == state)
     }
@@ -152,10 +165,12 @@ impl Arguments {
 
 fn measure(cell: &Cell, arguments: &Arguments) -> Result<CellFigures, Failure> {
     let mut rows = closed::measure(cell, arguments.runs)?;
+    let cold = cold::measure(cell, arguments.runs)?;
     // The caches were dropped; all that follows is with warm ones.
     fill_cache(&cell.annals)?;
-    let sequential = Sequential::measure(&cell.annals)?;
+    let sequential = Sequential::measure(&cell.annals, cold.as_ref().map(|(rate, _)| *rate))?;
     rows.extend(rebuilt::measure(cell, arguments.runs)?);
+    rows.extend(cold.map(|(_, row)| row));
     if arguments.kills > 0 {
         rows.extend(killed::measure(cell, arguments.kills)?);
     }
@@ -171,11 +186,18 @@ fn measure(cell: &Cell, arguments: &Arguments) -> Result<CellFigures, Failure> {
 
 /// The table of one size, and what it stands on.
 fn told(figures: &CellFigures) -> String {
+    let share = |state| shown(figures.of_sequential(state).unwrap_or(f64::NAN));
+    let cold = figures.sequential.cold.map_or_else(
+        || "not permitted".to_owned(),
+        |rate| format!("{} MB/s on two, from frames {} of it", shown(rate / 1e6), share(FRAMES_COLD)),
+    );
     let Generated { content, events_per_second, bytes_total, bytes_per_event_beyond_payload, .. } =
         &figures.generated;
     format!(
         "{} events over {} streams; {} MB, {} bytes an event beyond the payload; {} events/s written\n\
-         sqlite {} MB, raw {} MB; read and checksummed: {} MB/s on one core, {} MB/s on two\n{}\n",
+         sqlite {} MB, raw {} MB\n\
+         read and checksummed: {} MB/s on one core, {} MB/s on two, from frames {} of it; \
+         with caches dropped: {cold}\n{}\n",
         grouped(content.events.get()),
         grouped(content.streams.get()),
         grouped(bytes_total / 1_000_000),
@@ -185,6 +207,7 @@ fn told(figures: &CellFigures) -> String {
         grouped(figures.raw_bytes / 1_000_000),
         shown(figures.sequential.one_core / 1e6),
         shown(figures.sequential.two_cores / 1e6),
+        share(FRAMES),
         row::table_of(&figures.rows),
     )
 }

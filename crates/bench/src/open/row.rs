@@ -16,6 +16,7 @@ pub(super) const NO_CHECKPOINT: &str = "without CHECKPOINT";
 pub(super) const NO_RUNS: &str = "without runs";
 pub(super) const FOOTERS: &str = "from footers";
 pub(super) const FRAMES: &str = "from frames";
+pub(super) const FRAMES_COLD: &str = "from frames, cache dropped";
 pub(super) const KILLED_DURABLE: &str = "killed at durable";
 pub(super) const KILLED_WRITTEN: &str = "killed at written";
 

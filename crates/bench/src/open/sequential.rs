@@ -1,4 +1,4 @@
-//! What the machine can do at all: read a store's segments from the page cache and checksum them.
+//! What the machine can do at all: read a store's segments and checksum them.
 
 use std::{
     fs::File,
@@ -19,33 +19,58 @@ use crate::{
 const WINDOW_LEN: usize = 1 << 20;
 const RUNS: usize = 3;
 
-/// Bytes read and checksummed in a second.
+/// Bytes read and checksummed in a second, from the page cache but for the last.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Sequential {
     pub(super) one_core: f64,
     pub(super) two_cores: f64,
+    /// With caches dropped, by two cores; nothing where that is not permitted.
+    pub(super) cold: Option<f64>,
+}
+
+/// What each of several threads reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Share {
+    /// Of each file every so many windows: an equal part, whatever files there are.
+    Windows,
+    /// Every so many files, each from its beginning to its end, as a disk has them fastest.
+    Files,
 }
 
 impl Sequential {
-    /// Reads all segments of the store in `path`.
-    pub(super) fn measure(path: &Path) -> Result<Self, Failure> {
-        let mut segments = files(path)?;
-        segments.retain(|file| file.to_string_lossy().ends_with(SEGMENT_SUFFIX));
+    /// Reads all segments of the store in `path`; `cold` was measured before.
+    pub(super) fn measure(path: &Path, cold: Option<f64>) -> Result<Self, Failure> {
+        let segments = segments(path)?;
         let rate = |threads| -> Result<f64, Failure> {
-            let runs = (0..RUNS).map(|_| read_all(&segments, threads)).collect::<Result<Samples, _>>();
+            let read = |_| read_all(&segments, threads, Share::Windows);
+            let runs = (0..RUNS).map(read).collect::<Result<Samples, _>>();
             runs.map(|samples| samples.median()).map_err(Failure::io("read", path))
         };
         // Not counted: it brings them into the page cache.
         rate(1)?;
-        Ok(Self { one_core: rate(1)?, two_cores: rate(2)? })
+        Ok(Self { one_core: rate(1)?, two_cores: rate(2)?, cold })
     }
 }
 
+/// The segments of the store in `path`.
+pub(super) fn segments(path: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let mut segments = files(path)?;
+    segments.retain(|file| file.to_string_lossy().ends_with(SEGMENT_SUFFIX));
+    Ok(segments)
+}
+
 /// Reads the segments with so many threads; says how many bytes were read in a second.
-fn read_all(segments: &[PathBuf], threads: usize) -> io::Result<f64> {
+pub(super) fn read_all(segments: &[PathBuf], threads: usize, share: Share) -> io::Result<f64> {
     let start = Instant::now();
     let read = thread::scope(|scope| {
-        let share = |first| move || segments.iter().map(|path| read(path, first, threads)).sum();
+        let share = |first| {
+            move || match share {
+                Share::Windows => segments.iter().map(|path| read(path, first, threads)).sum(),
+                Share::Files => {
+                    segments.iter().skip(first).step_by(threads).map(|path| read(path, 0, 1)).sum()
+                }
+            }
+        };
         let running: Vec<_> = (0..threads).map(|first| scope.spawn(share(first))).collect();
         let ended = running.into_iter().map(|thread| {
             let read: io::Result<u64> = thread.join().map_err(|_| io::Error::other("a thread panicked"))?;
