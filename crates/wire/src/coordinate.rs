@@ -108,11 +108,19 @@ pub(crate) fn check_text(what: &'static str, text: &str, len_max: usize) -> Resu
 
 /// Whether the text has a character of Unicode's category Cc: U+0000 to U+001F, U+007F, U+0080 to U+009F.
 fn has_control(text: &str) -> bool {
-    // No branch for each byte, so that compilers look at several at once.
-    let (is_control, high) = text
-        .bytes()
-        .fold((false, 0), |(is_control, high), byte| (is_control | byte.is_ascii_control(), high | byte));
-    is_control || (!high.is_ascii() && text.chars().any(char::is_control))
+    let (words, rest) = text.as_bytes().as_chunks();
+    let is_plain_ascii = words.iter().all(|word| is_plain(u64::from_le_bytes(*word)))
+        && rest.iter().all(|byte| byte.is_ascii() && !byte.is_ascii_control());
+    !is_plain_ascii && text.chars().any(char::is_control)
+}
+
+/// Whether all eight bytes of `word` are ASCII, and none of them a control character.
+fn is_plain(word: u64) -> bool {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let high = EACH * 0x80;
+    // Of bytes below 0x80, those below 0x20 borrow, and 0x7f carries; where others mislead, they are seen themselves.
+    let (below, above) = (word.wrapping_sub(EACH * 0x20), word.wrapping_add(EACH));
+    (word | below | above) & high == 0
 }
 
 pub(crate) fn decode_text<'a>(what: &'static str, bytes: &'a [u8], len_max: usize) -> Result<&'a str, Error> {
@@ -124,6 +132,17 @@ pub(crate) fn decode_text<'a>(what: &'static str, bytes: &'a [u8], len_max: usiz
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_control_character_is_found_wherever_it_stands() {
+        for place in 0..20 {
+            for found in (0..0x180).filter_map(char::from_u32) {
+                let text: String = (0..20).map(|at| if at == place { found } else { 'x' }).collect();
+                assert_eq!(has_control(&text), found.is_control(), "{found:?} at {place}");
+                assert!(has_control(&text.replacen('x', "\u{1f}", 1)), "{found:?} at {place}");
+            }
+        }
+    }
 
     #[test]
     fn a_coordinate_is_two_bounded_strings_without_control_characters() {
