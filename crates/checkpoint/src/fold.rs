@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, path::Path};
 use annals_index::{ActiveIndex, Entry, Index};
 use annals_segment::{Error, Position, SealedPlace, SealedSegment};
 use annals_wire::{
-    Chain, Control, Digest, Event, EventStamp, FooterTrailer, Frame, FrameType, Kind, Recorded,
-    SEGMENT_HEADER_LEN,
+    Batch, Chain, Control, ControlStamp, Digest, Event, EventStamp, FooterTrailer, Frame, FrameType, Kind,
+    Recorded, SEGMENT_HEADER_LEN,
 };
 
 /// The frame types of a store.
@@ -41,11 +41,16 @@ impl Fold {
     /// [`Error::Corrupt`] where it is none, or [`Error::Mismatch`] where it does not follow from the one
     /// before or gives a kind a second name.
     pub fn control(&mut self, frame: &Frame<'_>, path: &Path, offset: u64) -> Result<(), Error> {
-        let (stamp, control) = Control::decode(frame).map_err(Error::bytes(path, offset))?;
+        self.found(&FoundControl::decode(frame, path, offset)?, path)
+    }
+
+    /// The same for one that was decoded.
+    pub(crate) fn found(&mut self, found: &FoundControl, path: &Path) -> Result<(), Error> {
+        let FoundControl { offset, stamp, control, batch, body } = found;
         let mismatch = |what, expected: String, found: String| {
-            Err(Error::Mismatch { path: path.to_owned(), offset, what, expected, found })
+            Err(Error::Mismatch { path: path.to_owned(), offset: *offset, what, expected, found })
         };
-        let expected = stamp.expected_hash(frame.header.batch, self.control, frame.body);
+        let expected = stamp.expected_hash(*batch, self.control, body);
         if expected != stamp.hash {
             return mismatch("the hash of a control record", expected.to_string(), stamp.hash.to_string());
         }
@@ -62,6 +67,24 @@ impl Fold {
             _ => return mismatch("a control record", "one that is known".to_owned(), format!("{control:?}")),
         }
         Ok(())
+    }
+}
+
+/// A control record, before it is known what it follows.
+#[derive(Debug)]
+pub(crate) struct FoundControl {
+    offset: u64,
+    stamp: ControlStamp,
+    control: Control,
+    batch: Batch,
+    body: Vec<u8>,
+}
+
+impl FoundControl {
+    /// The control record of `frame`, which lies at `offset` of the file `path`.
+    pub(crate) fn decode(frame: &Frame<'_>, path: &Path, offset: u64) -> Result<Self, Error> {
+        let (stamp, control) = Control::decode(frame).map_err(Error::bytes(path, offset))?;
+        Ok(Self { offset, stamp, control, batch: frame.header.batch, body: frame.body.to_vec() })
     }
 }
 

@@ -30,6 +30,7 @@ mod merge;
 mod run;
 
 mod load;
+mod newest;
 mod plan;
 mod rebuild;
 mod sources;

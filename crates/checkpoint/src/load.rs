@@ -12,10 +12,11 @@ use annals_segment::{
 use annals_wire::{Chain, SEGMENT_HEADER_LEN, SegmentId, Sequence, Watermark};
 
 use crate::{
-    Built, ControlSource, FRAME_TYPES, Fold, LazyIndex, Observer, Plan, Rejected, SegmentSource, Sources,
-    TailSource, Unopened,
-    fold::{index_frame, index_segment},
+    Built, ControlSource, Fold, LazyIndex, Observer, Plan, Rejected, SegmentSource, Sources, TailSource,
+    Unopened,
+    fold::index_segment,
     mark::Marked,
+    newest::WalkedTail,
     rebuild::{Rebuilt, Stretch, rebuild},
     report::OpenReport,
 };
@@ -76,6 +77,9 @@ pub struct Load<'a> {
     pub observer: &'a Observer,
 }
 
+/// Of each sealed segment the index that is there.
+type Known = Vec<Option<Arc<LazyIndex>>>;
+
 /// Loads parts while a report is written of it.
 struct Loader<'a> {
     load: &'a Load<'a>,
@@ -93,54 +97,36 @@ impl Load<'_> {
         report.rejected.extend(self.plan.rejected.iter().cloned());
         report.segment_count = self.layout.sealed.len() as u64 + u64::from(self.layout.newest.is_some());
         let mut loader = Loader { load: self, report, parts: Vec::new(), fold: Fold::default() };
-        loader.segments()?;
+        let (known, stretches) = loader.look_up()?;
         let tables = loader.newest_tables()?;
+        let walk = || loader.load.walk_tail(tables.as_ref());
+        let (rebuilt, walked) = rebuild(stretches, self.observer, walk);
+        loader.segments(known, rebuilt)?;
         if !loader.take_controls(tables.is_some())? {
             loader.fold = Fold::default();
             loader.controls_from(0, 0)?;
         }
         loader.take_note(tables.is_some());
-        let tail = loader.tail(tables)?;
+        let tail = loader.tail(tables, walked)?;
         let Loader { parts, fold, .. } = loader;
         Ok(Loaded { parts, fold, tail })
     }
-}
 
-impl Loader<'_> {
-    /// A part for each sealed segment, or two where the checkpoint ends within it.
-    fn segments(&mut self) -> Result<(), Error> {
-        let mut stretches = Vec::new();
-        let mut known = Vec::with_capacity(self.load.plan.segments.len());
-        for (place, source) in &self.load.plan.segments {
-            let footer = self.load.sources.footers.get(&place.id).and_then(|footer| footer.as_ref().ok());
-            if let (Some(footer), SegmentSource::Footer) = (footer, source) {
-                known.push(Some(Arc::clone(footer)));
-                continue;
-            }
-            let segment = Arc::new(SealedSegment::within(self.load.files, *place));
-            let tables = self.tables_of(&segment, *source)?;
-            let start = self.start(place.first_sequence, tables.as_ref());
-            stretches.push(Stretch { segment, start });
-            known.push(tables);
-        }
-        let mut rebuilt = rebuild(stretches, self.load.observer).into_iter().peekable();
-        for ((place, _), known) in self.load.plan.segments.iter().zip(known) {
-            if let Some(lazy) = known {
-                self.known(place, lazy);
-            }
-            let is_of_place = |rebuilt: &Result<Rebuilt, Error>| {
-                rebuilt.as_ref().map_or(true, |rebuilt| rebuilt.segment.place().id == place.id)
-            };
-            if let Some(rebuilt) = rebuilt.next_if(is_of_place) {
-                self.rebuilt(place, rebuilt?)?;
-            }
-        }
-        Ok(())
+    /// The end of the newest segment, behind what `tables` have of it.
+    fn walk_tail(&self, tables: Option<&Arc<LazyIndex>>) -> Option<WalkedTail> {
+        let newest = self.layout.newest.as_ref()?;
+        let start = self.start(newest.header.first_sequence, tables);
+        let outside = Outside {
+            start: tables.map(|_| start),
+            checkpoint_end: self.checkpoint_end(newest),
+            frontier_end: self.frontier_end,
+        };
+        Some(WalkedTail::walk(&**self.directory, newest, outside, start.next_sequence))
     }
 
     /// Where the frames begin that `tables` do not have.
     fn start(&self, first_sequence: Sequence, tables: Option<&Arc<LazyIndex>>) -> Position {
-        let covered = tables.map(|tables| tables.place()).zip(self.load.sources.sound_checkpoint());
+        let covered = tables.map(|tables| tables.place()).zip(self.sources.sound_checkpoint());
         match covered {
             Some((covered, found)) => Position {
                 offset: covered.end,
@@ -153,6 +139,53 @@ impl Loader<'_> {
                 next_sequence: first_sequence,
             },
         }
+    }
+
+    /// How far a sound checkpoint proves that the newest segment was durable, used or not.
+    fn checkpoint_end(&self, newest: &Newest) -> u64 {
+        let found = self.sources.sound_checkpoint();
+        let of_newest = found
+            .map(|found| &found.head)
+            .filter(|head| head.store == newest.header.store && head.watermark.segment == newest.header.id);
+        of_newest.map_or(0, |head| head.watermark.offset)
+    }
+}
+
+impl Loader<'_> {
+    /// What is known of each sealed segment, and what of them is to be indexed.
+    fn look_up(&mut self) -> Result<(Known, Vec<Stretch>), Error> {
+        let mut stretches = Vec::new();
+        let mut known = Vec::with_capacity(self.load.plan.segments.len());
+        for (place, source) in &self.load.plan.segments {
+            let footer = self.load.sources.footers.get(&place.id).and_then(|footer| footer.as_ref().ok());
+            if let (Some(footer), SegmentSource::Footer) = (footer, source) {
+                known.push(Some(Arc::clone(footer)));
+                continue;
+            }
+            let segment = Arc::new(SealedSegment::within(self.load.files, *place));
+            let tables = self.tables_of(&segment, *source)?;
+            let start = self.load.start(place.first_sequence, tables.as_ref());
+            stretches.push(Stretch { segment, start });
+            known.push(tables);
+        }
+        Ok((known, stretches))
+    }
+
+    /// A part for each sealed segment, or two where the checkpoint ends within it.
+    fn segments(&mut self, known: Known, rebuilt: Vec<Result<Rebuilt, Error>>) -> Result<(), Error> {
+        let mut rebuilt = rebuilt.into_iter().peekable();
+        for ((place, _), known) in self.load.plan.segments.iter().zip(known) {
+            if let Some(lazy) = known {
+                self.known(place, lazy);
+            }
+            let is_of_place = |rebuilt: &Result<Rebuilt, Error>| {
+                rebuilt.as_ref().map_or(true, |rebuilt| rebuilt.segment.place().id == place.id)
+            };
+            if let Some(rebuilt) = rebuilt.next_if(is_of_place) {
+                self.rebuilt(place, rebuilt?)?;
+            }
+        }
+        Ok(())
     }
 
     /// The part of an index that is there.
@@ -327,46 +360,27 @@ impl Loader<'_> {
         self.fold.recorded = self.fold.recorded.max(newest.header.recorded);
     }
 
-    fn tail(&mut self, tables: Option<Arc<LazyIndex>>) -> Result<Option<Tail>, Error> {
-        let Some(newest) = &self.load.layout.newest else {
+    fn tail(
+        &mut self,
+        tables: Option<Arc<LazyIndex>>,
+        walked: Option<WalkedTail>,
+    ) -> Result<Option<Tail>, Error> {
+        let Some((newest, walked)) = self.load.layout.newest.as_ref().zip(walked) else {
             let index = PartIndex::Active(Box::new(ActiveIndex::new(Sequence(1))));
             self.parts.push(Part { sealed: None, index });
             return Ok(None);
         };
-        let start = self.start(newest.header.first_sequence, tables.as_ref());
-        let path = self.load.directory.path().join(segment_name(newest.header.id, newest.header.generation));
-        let outside = Outside {
-            start: tables.as_ref().map(|_| start),
-            checkpoint_end: self.checkpoint_end(newest),
-            frontier_end: self.load.frontier_end,
-        };
+        let start = self.load.start(newest.header.first_sequence, tables.as_ref());
         if let Some(tables) = tables {
             self.report.events.checkpoint += u64::from(tables.row_count());
             self.parts.push(Part { sealed: None, index: PartIndex::Lazy(tables) });
         }
-        let mut index = ActiveIndex::new(start.next_sequence);
-        let fold = &mut self.fold;
-        let tail = Tail::walk(&**self.load.directory, newest, outside, FRAME_TYPES, &mut |offset, frame| {
-            match index_frame(&mut index, &path, offset, frame)? {
-                Some(stamp) => fold.event(&stamp),
-                None => fold.control(frame, &path, offset)?,
-            }
-            Ok(())
-        })?;
+        let (index, tail) = walked.take(&mut self.fold)?;
         self.report.events.tail += u64::from(index.row_count());
         self.report.passed_over += tail.passed_over;
         self.report.tail_bytes = tail.position.offset - start.offset;
         self.parts.push(Part { sealed: None, index: PartIndex::Active(Box::new(index)) });
         Ok(Some(tail))
-    }
-
-    /// How far a sound checkpoint proves that the newest segment was durable, used or not.
-    fn checkpoint_end(&self, newest: &Newest) -> u64 {
-        let found = self.load.sources.sound_checkpoint();
-        let of_newest = found
-            .map(|found| &found.head)
-            .filter(|head| head.store == newest.header.store && head.watermark.segment == newest.header.id);
-        of_newest.map_or(0, |head| head.watermark.offset)
     }
 }
 

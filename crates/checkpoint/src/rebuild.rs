@@ -41,18 +41,22 @@ pub(crate) struct Rebuilt {
     pub(crate) passed_over: u64,
 }
 
-/// Indexes all of `stretches`.
-pub(crate) fn rebuild(stretches: Vec<Stretch>, observer: &Observer) -> Vec<Result<Rebuilt, Error>> {
+/// Indexes all of `stretches`, and does `beside`, whose result it returns as well.
+pub(crate) fn rebuild<T: Send>(
+    stretches: Vec<Stretch>,
+    observer: &Observer,
+    beside: impl FnOnce() -> T + Send,
+) -> (Vec<Result<Rebuilt, Error>>, T) {
     if stretches.is_empty() {
-        return Vec::new();
+        return (Vec::new(), beside());
     }
     let len = |stretch: &Stretch| stretch.segment.place().end - stretch.start.offset;
     let walked = Walked::new(observer, "frames", stretches.iter().map(len).sum());
     let is_one = stretches.len() == 1;
     let build = |stretch: Stretch| build(stretch, is_one, &walked);
     match if is_one { None } else { threads(stretches.len()) } {
-        Some(pool) => pool.install(|| stretches.into_par_iter().map(build).collect()),
-        None => stretches.into_iter().map(build).collect(),
+        Some(pool) => pool.install(|| rayon::join(|| stretches.into_par_iter().map(build).collect(), beside)),
+        None => (stretches.into_iter().map(build).collect(), beside()),
     }
 }
 

@@ -286,6 +286,24 @@ fn a_sealed_segment_may_lose_its_footer_and_no_more() {
     }
 }
 
+/// Segments are indexed at the same time, on as many cores as there are.
+#[test]
+fn of_damage_in_several_segments_the_oldest_is_told() {
+    let (image, _) = small(true);
+    let names = segments(&image);
+    for (place, first) in names.iter().enumerate() {
+        let mut damaged = image.clone();
+        for name in &names[place..] {
+            let (offset, header) = frames(&image, name)[0];
+            let at = offset + usize::try_from(header.body_start()).unwrap();
+            damaged.get_mut(name).unwrap()[at] ^= 1;
+        }
+        let options = options(3).use_footers(false).use_checkpoint(false);
+        let error = options.open_read_only_on(directory(&damaged)).map(drop).unwrap_err();
+        assert_names(&error, first, &format!("{first} and all behind it"));
+    }
+}
+
 #[test]
 fn a_segment_that_is_missing_is_missed() {
     for is_closed in [true, false] {
