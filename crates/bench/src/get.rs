@@ -1,6 +1,8 @@
-//! `get`: look-ups by random ids in a store of many segments, beside a store of one.
+//! `get`: look-ups by random ids in a store of many segments, beside two stores of one: a small one, whose index is in
+//! the processor's caches, and one as large as a segment can be. So what many files take and what many events take are
+//! told apart.
 //!
-//! Invariant: the four kinds of look-ups take turns, a batch of each; what they touch was touched in a pass before.
+//! Invariant: the kinds of look-ups take turns, a batch of each; what they touch was touched in a pass before.
 
 use std::{
     hint::black_box,
@@ -23,7 +25,7 @@ use crate::{
 /// How many look-ups are timed at once.
 const BATCH_COUNT: u64 = 1_000;
 
-/// More than the events of the store of one segment take.
+/// More than the events of the stores of one segment take.
 const ONE_SEGMENT_BYTES: u64 = 1 << 30;
 
 #[derive(Debug, clap::Args)]
@@ -34,6 +36,9 @@ pub(crate) struct Arguments {
     /// How many events the store of one segment has
     #[arg(long, value_name = "N", default_value = "100000")]
     one_events: NonZeroU64,
+    /// How many events the larger store of one segment has; more do not fit than there are in a GiB
+    #[arg(long, value_name = "N", default_value = "1000000")]
+    large_events: NonZeroU64,
     /// How many look-ups of each kind
     #[arg(long, value_name = "N", default_value_t = 200_000)]
     gets: u64,
@@ -68,6 +73,9 @@ struct Figure {
     one_ns: f64,
     one_p99_ns: f64,
     ratio: f64,
+    large_ns: f64,
+    large_p99_ns: f64,
+    large_ratio: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -75,6 +83,7 @@ struct Figures {
     events: u64,
     segments: u64,
     one_events: u64,
+    large_events: u64,
     gets: u64,
     figures: Vec<Figure>,
 }
@@ -97,20 +106,28 @@ pub(crate) fn run(arguments: &Arguments) -> Result<String, Failure> {
         seed: arguments.seed,
         tags: 0,
     };
-    let mut many = shelf.place(&content(arguments.events), arguments.segment_bytes)?;
-    let mut one = shelf.place(&content(arguments.one_events), Some(ONE_SEGMENT_BYTES))?;
-    let stores = [asked(&mut many)?, asked(&mut one)?];
+    let mut places = [
+        shelf.place(&content(arguments.events), arguments.segment_bytes)?,
+        shelf.place(&content(arguments.one_events), Some(ONE_SEGMENT_BYTES))?,
+        shelf.place(&content(arguments.large_events), Some(ONE_SEGMENT_BYTES))?,
+    ];
+    let [many, one, large] = &mut places;
+    let stores = [asked(many)?, asked(one)?, asked(large)?];
+    if let Some(store) = stores.iter().skip(1).find(|store| store.segment_count != 1) {
+        let what = format!("{} segments where one was to be: ask for fewer events", store.segment_count);
+        return Err(Failure::Answer { path: store.path.clone(), what });
+    }
     let figures = [true, false].into_iter().zip(measure(&stores, arguments.gets)?);
     let figures = Figures {
         events: arguments.events.get(),
         segments: stores[0].segment_count,
         one_events: arguments.one_events.get(),
+        large_events: arguments.large_events.get(),
         gets: arguments.gets,
-        figures: figures.map(|(is_there, [many, one])| figure(is_there, &many, &one)).collect(),
+        figures: figures.map(|(is_there, samples)| figure(is_there, &samples)).collect(),
     };
     drop(stores);
-    many.end(arguments.keep)?;
-    one.end(arguments.keep)?;
+    places.into_iter().try_for_each(|place| place.end(arguments.keep))?;
     if arguments.json {
         serde_json::to_string_pretty(&figures).map_err(|source| Failure::Json { source })
     } else {
@@ -126,9 +143,9 @@ fn asked(place: &mut Place) -> Result<Asked, Failure> {
 }
 
 /// For ids that are there and for those that are not: the nanoseconds of a look-up in each of the stores.
-fn measure(stores: &[Asked; 2], gets: u64) -> Result<[[Samples; 2]; 2], Failure> {
+fn measure(stores: &[Asked; 3], gets: u64) -> Result<[[Samples; 3]; 2], Failure> {
     let bar = progress::bar("get", 2 * gets);
-    let mut times: [[Vec<f64>; 2]; 2] = Default::default();
+    let mut times: [[Vec<f64>; 3]; 2] = Default::default();
     for pass in 0..2 {
         for batch in 0..gets.div_ceil(BATCH_COUNT) {
             for (is_there, times) in [true, false].into_iter().zip(&mut times) {
@@ -173,7 +190,7 @@ fn check(path: &Path, found: u64, expected: u64) -> Result<(), Failure> {
     Err(Failure::Answer { path: path.to_owned(), what })
 }
 
-fn figure(is_there: bool, many: &Samples, one: &Samples) -> Figure {
+fn figure(is_there: bool, [many, one, large]: &[Samples; 3]) -> Figure {
     Figure {
         is_there,
         many_ns: many.median(),
@@ -181,27 +198,33 @@ fn figure(is_there: bool, many: &Samples, one: &Samples) -> Figure {
         one_ns: one.median(),
         one_p99_ns: one.percentile(99.0),
         ratio: many.median() / one.median(),
+        large_ns: large.median(),
+        large_p99_ns: large.percentile(99.0),
+        large_ratio: many.median() / large.median(),
     }
 }
 
 fn text(figures: &Figures) -> String {
-    let row = |figure: &Figure| {
-        let name = if figure.is_there { "there" } else { "not there" };
-        let numbers =
-            [figure.many_ns, figure.many_p99_ns, figure.one_ns, figure.one_p99_ns, figure.ratio].map(shown);
-        let [many, many_p99, one, one_p99, ratio] = numbers;
-        [name.to_owned(), many, many_p99, one, one_p99, ratio]
-    };
-    let many = format!("{} segments, ns", figures.segments);
-    let header = ["ids", &many, "p99 of batches", "one segment, ns", "p99 of batches", "ratio"];
+    let rows = figures.figures.iter().flat_map(|figure| {
+        let ids = if figure.is_there { "there" } else { "not there" };
+        let many = format!("{} in {} segments", grouped(figures.events), figures.segments);
+        let one = |events| format!("{} in one", grouped(events));
+        let row = |store, median, p99, ratio: Option<f64>| {
+            [ids.to_owned(), store, shown(median), shown(p99), ratio.map_or_else(String::new, shown)]
+        };
+        [
+            row(many, figure.many_ns, figure.many_p99_ns, None),
+            row(one(figures.one_events), figure.one_ns, figure.one_p99_ns, Some(figure.ratio)),
+            row(one(figures.large_events), figure.large_ns, figure.large_p99_ns, Some(figure.large_ratio)),
+        ]
+    });
+    let header = ["ids", "events", "ns", "p99 of batches", "many segments take as many times"];
     let holds = figures.figures.iter().all(|figure| figure.ratio <= 3.0);
     format!(
-        "{} events in {} segments, {} in one; {} look-ups of each kind\n{}\nat most three times: {}",
-        grouped(figures.events),
-        figures.segments,
-        grouped(figures.one_events),
+        "{} look-ups of each kind\n{}\nat most three times a store of {} events: {}",
         grouped(figures.gets),
-        table(header, figures.figures.iter().map(row)),
+        table(header, rows),
+        grouped(figures.one_events),
         if holds { "holds" } else { "does not hold" },
     )
 }

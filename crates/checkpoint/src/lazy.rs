@@ -5,12 +5,14 @@
 
 use std::{
     fmt,
-    ops::Range,
+    ops::{Deref, Range},
     sync::{Arc, OnceLock},
 };
 
 use annals_index::{IdRows, Index, Rows, SealedIndex, StreamView, Term};
-use annals_segment::{Directory, Error, FilePart, FoundFooter, SealedPlace, SealedSegment, read_frame};
+use annals_segment::{
+    Directory, Error, FilePart, FoundFooter, MadeFooter, SealedPlace, SealedSegment, read_frame,
+};
 use annals_wire::{
     Digest, EventId, FetchBytes, FooterTrailer, Kind, Recorded, Row, SegmentHeader, Sequence, StoreId,
     StreamKey,
@@ -38,7 +40,30 @@ struct Tables {
     found: FoundCheckpoint,
     header: SegmentHeader,
     maps: bool,
-    index: OnceLock<Arc<SealedIndex>>,
+    index: OnceLock<SealedIndex>,
+}
+
+/// An index that is open, and stays so as long as this is held.
+#[derive(Debug)]
+pub struct OpenedIndex<'a>(Opened<'a>);
+
+#[derive(Debug)]
+enum Opened<'a> {
+    Before(MadeFooter<SealedIndex>),
+    Now(Arc<SealedIndex>),
+    Tables(&'a SealedIndex),
+}
+
+impl Deref for OpenedIndex<'_> {
+    type Target = SealedIndex;
+
+    fn deref(&self) -> &SealedIndex {
+        match &self.0 {
+            Opened::Before(index) => index,
+            Opened::Now(index) => index,
+            Opened::Tables(index) => index,
+        }
+    }
 }
 
 /// Why an index could not be opened.
@@ -128,24 +153,34 @@ impl LazyIndex {
     ///
     /// # Errors
     /// [`Unopened`].
-    pub fn index(&self) -> Result<Arc<SealedIndex>, Unopened> {
+    pub fn index(&self) -> Result<OpenedIndex<'_>, Unopened> {
+        if let Some(index) = self.open_before() {
+            return Ok(index);
+        }
         match &self.source {
             Source::Footer { segment, is_read_only, .. } => {
                 match segment.footer_as(|footer| self.open_footer(footer)) {
                     Err(Unopened::Log(Error::Newer { source, .. })) if *is_read_only => {
                         Err(Unopened::Unusable(source.to_string()))
                     }
-                    opened => opened,
+                    opened => Ok(OpenedIndex(Opened::Now(opened?))),
                 }
             }
             Source::Tables(tables) => {
-                if let Some(index) = tables.index.get() {
-                    return Ok(Arc::clone(index));
-                }
-                let opened = Arc::new(self.open_tables(tables)?);
-                Ok(Arc::clone(tables.index.get_or_init(|| opened)))
+                let opened = self.open_tables(tables)?;
+                Ok(OpenedIndex(Opened::Tables(tables.index.get_or_init(|| opened))))
             }
         }
+    }
+
+    /// The index, where it is open already.
+    #[must_use]
+    pub fn open_before(&self) -> Option<OpenedIndex<'_>> {
+        let opened = match &self.source {
+            Source::Footer { segment, .. } => Opened::Before(segment.made_footer()?),
+            Source::Tables(tables) => Opened::Tables(tables.index.get()?),
+        };
+        Some(OpenedIndex(opened))
     }
 
     /// The segment whose footer it is.

@@ -4,6 +4,8 @@
 //! Invariant: a run gets its name only when all of it is durable. What was begun and not finished is checked, byte
 //! by byte, before it is gone on with.
 
+mod sieve;
+
 use std::{
     fmt, io,
     sync::{Arc, OnceLock},
@@ -15,6 +17,7 @@ use annals_wire::{
     RUN_ENTRIES_PER_PAGE, RUN_PAGE_LEN, RunEntry, RunHeader, RunPage, RunSeed, RunSegment, StoreId,
 };
 
+use self::sieve::SieveWriter;
 use crate::merge::RunRange;
 
 /// How many pages are written and synced at once.
@@ -64,16 +67,7 @@ impl LazyRun {
     /// # Errors
     /// Why it cannot be used.
     pub fn check_all(&self) -> Result<(), String> {
-        let index = self.index().map_err(str::to_owned)?;
-        let mut last = None;
-        for entry in index.entries() {
-            let entry = entry.map_err(|error| error.to_string())?;
-            if Some(entry) <= last || usize::from(entry.place) >= index.header().segments.len() {
-                return Err("its entries are out of order, or of segments that it does not cover".to_owned());
-            }
-            last = Some(entry);
-        }
-        Ok(())
+        self.index().map_err(str::to_owned)?.check_all().map_err(|error| error.to_string())
     }
 
     fn open(&self) -> Result<RunIndex, String> {
@@ -135,6 +129,7 @@ pub struct RunWriter<'a> {
     seed: RunSeed,
     merge: RunMerge<'a>,
     page_count: u64,
+    sieve: SieveWriter,
 }
 
 impl<'a> RunWriter<'a> {
@@ -157,23 +152,21 @@ impl<'a> RunWriter<'a> {
         let name = temporary_name(range);
         let path = directory.path().join(&name);
         let (bytes, seed) = header.encode();
-        let (file, page_count, last) = match directory.open(&name, Access::Write) {
-            Ok(file) => {
-                let (page_count, last) =
-                    find_end(&*file, &header, &bytes, seed).map_err(Error::io("read", &path))?;
-                (file, page_count, last)
-            }
+        let file = match directory.open(&name, Access::Write) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                (directory.create(&name).map_err(Error::io("create", &path))?, 0, None)
+                directory.create(&name).map_err(Error::io("create", &path))?
             }
-            Err(error) => return Err(Error::io("open", path)(error)),
+            opened => opened.map_err(Error::io("open", &path))?,
         };
+        let mut sieve = SieveWriter::new(&header, seed);
+        let (page_count, last) =
+            find_end(&*file, &header, &bytes, seed, &mut sieve).map_err(Error::io("go on with", &path))?;
         if page_count == 0 {
             file.set_len(0).map_err(Error::io("truncate", &path))?;
             file.write_all_at(&bytes, 0).map_err(Error::io("write", &path))?;
         }
         let merge = merge(last).map_err(|error| Error::bytes(path, 0)(error.into_source()))?;
-        Ok(Self { directory, range, file, header, seed, merge, page_count })
+        Ok(Self { directory, range, file, header, seed, merge, page_count, sieve })
     }
 
     /// Writes about a MiB and makes it durable; returns whether that was the last.
@@ -183,7 +176,7 @@ impl<'a> RunWriter<'a> {
     pub fn step(&mut self) -> Result<bool, Error> {
         let path = self.directory.path().join(temporary_name(self.range));
         let (mut bytes, mut entries) = (Vec::new(), Vec::with_capacity(RUN_ENTRIES_PER_PAGE));
-        let start = self.offset();
+        let start = self.header.page_offset(self.page_count);
         let mut is_done = false;
         while !is_done && bytes.len() < PAGES_PER_STEP * RUN_PAGE_LEN {
             entries.clear();
@@ -192,6 +185,9 @@ impl<'a> RunWriter<'a> {
                 let next = next.map_err(|error| Error::bytes(&path, start)(error.into_source()))?;
                 is_done = next.is_none();
                 entries.extend(next);
+            }
+            for entry in &entries {
+                self.sieve.push(entry.hash, &*self.file).map_err(Error::io("write", &path))?;
             }
             if !entries.is_empty() {
                 RunPage::encode(&entries, self.seed, self.page_count, &mut bytes);
@@ -214,16 +210,13 @@ impl<'a> RunWriter<'a> {
             let what = "the number of pages that were merged";
             return Err(Error::Mismatch { path, offset: 48, what, expected, found });
         }
-        self.file.set_len(self.offset()).map_err(Error::io("truncate", &path))?;
+        self.sieve.finish(&*self.file).map_err(Error::io("write", &path))?;
+        let len = self.header.file_len().unwrap_or(u64::MAX);
+        self.file.set_len(len).map_err(Error::io("truncate", &path))?;
         self.file.sync_data().map_err(Error::io("sync", &path))?;
         let name = run_name(self.range.first, self.range.last);
         self.directory.rename(&temporary_name(self.range), &name).map_err(Error::io("rename", &path))?;
         self.directory.sync().map_err(Error::io("sync", self.directory.path()))
-    }
-
-    /// Where the next page goes.
-    fn offset(&self) -> u64 {
-        RunHeader::len(self.header.segments.len()) as u64 + self.page_count * RUN_PAGE_LEN as u64
     }
 }
 
@@ -238,12 +231,13 @@ fn temporary_name(range: RunRange) -> String {
 }
 
 /// How many pages of a begun run are whole, and its last entry. The last page is written again, for it may have been
-/// the end of an earlier attempt.
+/// the end of an earlier attempt. The sieve of the others is written again: it may not have been there yet.
 fn find_end(
     file: &dyn File,
     header: &RunHeader,
     encoded: &[u8],
     seed: RunSeed,
+    sieve: &mut SieveWriter,
 ) -> io::Result<(u64, Option<RunEntry>)> {
     let mut found = vec![0; encoded.len()];
     let read = file.read_full_at(&mut found, 0)?;
@@ -252,11 +246,12 @@ fn find_end(
     }
     let (mut bytes, mut last) = ([0; RUN_PAGE_LEN], None);
     for number in 0..header.page_count().saturating_sub(1) {
-        let offset = encoded.len() as u64 + number * RUN_PAGE_LEN as u64;
-        let read = file.read_full_at(&mut bytes, offset)?;
-        match RunPage::decode(bytes.get(..read).unwrap_or_default(), seed, number) {
-            Ok(page) => last = Some(page.entry(RUN_ENTRIES_PER_PAGE - 1)),
-            Err(_) => return Ok((number, last)),
+        let read = file.read_full_at(&mut bytes, header.page_offset(number))?;
+        let page = RunPage::decode(bytes.get(..read).unwrap_or_default(), seed, number);
+        let Ok(page) = page else { return Ok((number, last)) };
+        for entry in (0..RUN_ENTRIES_PER_PAGE).map(|index| page.entry(index)) {
+            sieve.push(entry.hash, file)?;
+            last = Some(entry);
         }
     }
     Ok((header.page_count().saturating_sub(1), last))

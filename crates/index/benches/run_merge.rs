@@ -4,7 +4,8 @@ use std::{hint::black_box, sync::Arc};
 
 use annals_index::{Direction, RunIndex, RunInput, RunMerge, RunSource};
 use annals_wire::{
-    Chain, Generation, RUN_ENTRIES_PER_PAGE, RunEntry, RunHeader, RunPage, RunSegment, SegmentId, StoreId,
+    Chain, Generation, RUN_ENTRIES_PER_PAGE, RUN_LINES_PER_PAGE, RunEntry, RunHeader, RunPage, RunSegment,
+    SIEVE_LINE_LEN, SegmentId, SieveBuilder, StoreId,
 };
 use criterion::{BatchSize, Criterion, Throughput};
 
@@ -34,22 +35,24 @@ fn merge(inputs: &[(RunInput<'_>, u16)]) -> Vec<u8> {
         entry_count: inputs.iter().map(|(input, _)| input.entry_count()).sum(),
     };
     let (mut bytes, seed) = header.encode();
+    let (mut sieve, mut lines) = (SieveBuilder::new(header.entry_count), Vec::new());
     let mut merge = RunMerge::new(inputs, None).expect("keys in memory");
     let mut page = Vec::with_capacity(RUN_ENTRIES_PER_PAGE);
-    let mut number = 0;
-    loop {
+    for number in 0..header.page_count() {
         page.clear();
         while page.len() < RUN_ENTRIES_PER_PAGE
             && let Some(entry) = merge.next_entry().expect("keys in order")
         {
+            sieve.push(entry.hash, &mut lines);
             page.push(entry);
         }
-        if page.is_empty() {
-            return bytes;
-        }
         RunPage::encode(&page, seed, number, &mut bytes);
-        number += 1;
     }
+    sieve.finish(&mut lines);
+    for (number, lines) in (header.page_count()..).zip(lines.chunks(RUN_LINES_PER_PAGE * SIEVE_LINE_LEN)) {
+        RunPage::encode_lines(lines, seed, number, &mut bytes);
+    }
+    bytes
 }
 
 fn main() {

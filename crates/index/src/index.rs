@@ -34,6 +34,15 @@ pub trait Index {
     /// [`Error::Damaged`].
     fn find_id(&self, id: EventId) -> Result<IdRows<'_>, Error>;
 
+    /// As [`Index::find_id`], for who asks many indexes: `hash` is that of the id in the log's store.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`].
+    fn find_hashed_id(&self, id: EventId, hash: u32) -> Result<IdRows<'_>, Error> {
+        let _ = hash;
+        self.find_id(id)
+    }
+
     /// Where the first event is that was recorded at `recorded` or later: it is one of these rows, of which there
     /// are under 256, or else the one behind them.
     ///

@@ -14,8 +14,8 @@ use std::{
 };
 
 use annals_wire::{
-    FetchBytes, RUN_ENTRIES_PER_PAGE, RUN_PAGE_LEN, RunEntry, RunHeader, RunPage, RunSeed, TableBytes,
-    find_run_entry,
+    FetchBytes, RUN_ENTRIES_PER_PAGE, RUN_LINES_PER_PAGE, RUN_PAGE_LEN, RunEntry, RunHeader, RunPage,
+    RunSeed, SieveBuilder, SieveLine, SieveLook, SievePlace, TableBytes, find_run_entry,
 };
 
 pub use merge::{RunInput, RunMerge};
@@ -62,7 +62,7 @@ impl RunIndex {
         if header.file_len() != Some(file_len) {
             return Err(Error::invalid("index run", "another length than its header says"));
         }
-        let words = header.page_count().div_ceil(64);
+        let words = (header.page_count() + header.sieve_page_count()).div_ceil(64);
         let checked = (0..words).map(|_| AtomicU64::new(0)).collect();
         Ok(Self { header, seed, source, checked })
     }
@@ -80,8 +80,10 @@ impl RunIndex {
     /// [`Error::Damaged`] where a page is damaged or cannot be read.
     pub fn next(&self, hash: u32, place: u16, direction: Direction) -> Result<Option<u16>, Error> {
         let mut cursor = Cursor { run: self, page: None };
+        let near = cursor.line_of(hash)?.filter(|(place, line)| place.is_set(line)).map(first_entry);
+        let Some(near) = near else { return Ok(None) };
         let count = self.count();
-        let mut find = |wanted| find_run_entry(count, wanted, &mut |index| cursor.entry(index));
+        let mut find = |wanted| find_run_entry(count, near, wanted, &mut |index| cursor.entry(index));
         let index = match direction {
             Direction::Forward => Some(find(RunEntry { hash, place })?).filter(|index| *index < count),
             Direction::Backward => {
@@ -101,6 +103,19 @@ impl RunIndex {
         Ok(Some(entry.place).filter(|_| entry.hash == hash))
     }
 
+    /// The look that says whether a segment may hold the key with `hash`; `None` where there are no entries, or pages
+    /// are read as they are needed.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where its page is damaged.
+    #[inline]
+    pub fn look_for(&self, hash: u32) -> Result<Option<SieveLook<'_>>, Error> {
+        let RunSource::Whole(bytes) = &self.source else { return Ok(None) };
+        let Some(place) = SievePlace::new(hash, self.header.entry_count) else { return Ok(None) };
+        let page = self.page(TableBytes::of(&**bytes), self.page_of(place)).map_err(Error::damaged)?;
+        Ok(Some(SieveLook::new(place, page.line(line_on_page(place.line())))))
+    }
+
     /// All entries, in order.
     pub fn entries(&self) -> impl Iterator<Item = Result<RunEntry, Error>> + '_ {
         self.entries_from(0)
@@ -115,7 +130,8 @@ impl RunIndex {
         wanted: RunEntry,
     ) -> Result<impl Iterator<Item = Result<RunEntry, Error>> + '_, Error> {
         let mut cursor = Cursor { run: self, page: None };
-        let start = find_run_entry(self.count(), wanted, &mut |index| cursor.entry(index))?;
+        let near = cursor.line_of(wanted.hash)?.map_or(0, first_entry);
+        let start = find_run_entry(self.count(), near, wanted, &mut |index| cursor.entry(index))?;
         Ok(self.entries_from(start))
     }
 
@@ -124,8 +140,48 @@ impl RunIndex {
         (start..self.count()).map(move |index| cursor.entry(index))
     }
 
+    /// Checks that all entries are in order and of segments that the run covers, and the sieve theirs.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where it is not so, or a page is damaged or cannot be read.
+    pub fn check_all(&self) -> Result<(), Error> {
+        let mut cursor = Cursor { run: self, page: None };
+        let (mut sieve, mut lines, mut number) = (SieveBuilder::new(self.header.entry_count), Vec::new(), 0);
+        let mut last = None;
+        for entry in self.entries() {
+            let entry = entry?;
+            if Some(entry) <= last || usize::from(entry.place) >= self.header.segments.len() {
+                let why = "entries out of order, or of segments that it does not cover";
+                return Err(Error::invalid("index run", why));
+            }
+            last = Some(entry);
+            sieve.push(entry.hash, &mut lines);
+            cursor.compare_lines(&mut number, &mut lines)?;
+        }
+        sieve.finish(&mut lines);
+        cursor.compare_lines(&mut number, &mut lines)
+    }
+
     fn count(&self) -> usize {
         usize::try_from(self.header.entry_count).unwrap_or(usize::MAX)
+    }
+
+    /// The number of the page with the line of `place`.
+    fn page_of(&self, place: SievePlace) -> u64 {
+        self.header.page_count() + place.line() / RUN_LINES_PER_PAGE as u64
+    }
+
+    /// The page of this number in all `bytes` of the run.
+    #[inline]
+    fn page<'a>(&self, bytes: TableBytes<'a>, number: u64) -> Result<RunPage<'a>, annals_wire::Error> {
+        let start = usize::try_from(self.header.page_offset(number)).unwrap_or(usize::MAX);
+        let bytes = bytes.get(start..start.saturating_add(RUN_PAGE_LEN))?;
+        if self.is_checked(number) {
+            return RunPage::checked(bytes);
+        }
+        let page = RunPage::decode(bytes, self.seed, number)?;
+        self.note_checked(number);
+        Ok(page)
     }
 
     fn is_checked(&self, page: u64) -> bool {
@@ -147,37 +203,60 @@ struct Cursor<'a> {
 }
 
 impl Cursor<'_> {
+    /// The line of the sieve that `hash` would be in, and where; `None` where there are no entries.
+    #[inline]
+    fn line_of(&mut self, hash: u32) -> Result<Option<(SievePlace, &SieveLine)>, Error> {
+        let Some(place) = SievePlace::new(hash, self.run.header.entry_count) else { return Ok(None) };
+        let page = self.run.page_of(place);
+        Ok(Some((place, self.page(page)?.line(line_on_page(place.line())))))
+    }
+
+    #[inline]
     fn entry(&mut self, index: usize) -> Result<RunEntry, Error> {
-        let number = (index / RUN_ENTRIES_PER_PAGE) as u64;
-        let start = RunHeader::len(self.run.header.segments.len()) as u64 + number * RUN_PAGE_LEN as u64;
-        let page = match &self.run.source {
-            RunSource::Whole(bytes) => {
-                let start = usize::try_from(start).unwrap_or(usize::MAX);
-                let page = TableBytes::of(&**bytes).get(start..start.saturating_add(RUN_PAGE_LEN));
-                let bytes = page.map_err(Error::damaged)?;
-                if self.run.is_checked(number) {
-                    RunPage::checked(bytes)
-                } else {
-                    let page = RunPage::decode(bytes, self.run.seed, number);
-                    if page.is_ok() {
-                        self.run.note_checked(number);
-                    }
-                    page
-                }
+        let page = self.page((index / RUN_ENTRIES_PER_PAGE) as u64)?;
+        Ok(page.entry(index % RUN_ENTRIES_PER_PAGE))
+    }
+
+    /// Takes `lines` as those of the sieve from `number` on.
+    fn compare_lines(&mut self, number: &mut u64, lines: &mut Vec<u8>) -> Result<(), Error> {
+        for line in lines.as_chunks().0 {
+            let page = self.run.header.page_count() + *number / RUN_LINES_PER_PAGE as u64;
+            if self.page(page)?.line(line_on_page(*number)) != line {
+                return Err(Error::invalid("index run", "a sieve of other entries"));
             }
+            *number += 1;
+        }
+        lines.clear();
+        Ok(())
+    }
+
+    /// The page of this number, counted through entries and sieve.
+    #[inline]
+    fn page(&mut self, number: u64) -> Result<RunPage<'_>, Error> {
+        let page = match &self.run.source {
+            RunSource::Whole(bytes) => self.run.page(TableBytes::of(&**bytes), number),
             RunSource::Read(read) => {
                 if self.page.as_ref().is_none_or(|(held, _)| *held != number) {
                     let mut bytes =
                         self.page.take().map_or_else(|| Box::new([0; RUN_PAGE_LEN]), |(_, page)| page);
-                    read(&mut bytes[..], start)?;
+                    read(&mut bytes[..], self.run.header.page_offset(number))?;
                     RunPage::decode(&bytes[..], self.run.seed, number).map_err(Error::damaged)?;
                     self.page = Some((number, bytes));
                 }
                 RunPage::checked(self.page.as_ref().map_or(&[], |(_, page)| &page[..]))
             }
         };
-        Ok(page.map_err(Error::damaged)?.entry(index % RUN_ENTRIES_PER_PAGE))
+        page.map_err(Error::damaged)
     }
+}
+
+fn first_entry((place, line): (SievePlace, &SieveLine)) -> usize {
+    place.first_entry(line)
+}
+
+/// Where on its page the line of this number lies.
+fn line_on_page(number: u64) -> usize {
+    usize::try_from(number % RUN_LINES_PER_PAGE as u64).unwrap_or_default()
 }
 
 impl fmt::Debug for RunIndex {

@@ -7,7 +7,7 @@ use std::{fmt, ops::Range, sync::Arc};
 
 use annals_wire::{
     EventId, FetchBytes, Footer, FooterTrailer, Key, Kind, Recorded, Revision, Row, ScopeEntry, Sequence,
-    StoreId, StreamEntry, StreamKey, TableBytes,
+    SieveLook, StoreId, StreamEntry, StreamKey, TableBytes,
 };
 
 use crate::{Error, IdRows, Index, Rows, StreamName, StreamView, Term, index::last_revision};
@@ -53,6 +53,15 @@ impl SealedIndex {
     /// [`Error::Damaged`] for the first that does not pass.
     pub fn check_all(&self) -> Result<(), Error> {
         self.footer.check_all(self.bytes()).map_err(Error::damaged)
+    }
+
+    /// The look that says whether an id with `hash` may be here; `None` where there is no id at all.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`].
+    #[inline]
+    pub fn look_for_id(&self, hash: u32) -> Result<Option<SieveLook<'_>>, Error> {
+        self.footer.look_for_id(self.bytes(), hash).map_err(Error::damaged)
     }
 
     fn bytes(&self) -> TableBytes<'_> {
@@ -129,7 +138,11 @@ impl Index for SealedIndex {
     }
 
     fn find_id(&self, id: EventId) -> Result<IdRows<'_>, Error> {
-        let rows = self.footer.find_id(self.bytes(), id).map_err(Error::damaged)?;
+        self.find_hashed_id(id, Key::Id(id).hash(self.trailer().store))
+    }
+
+    fn find_hashed_id(&self, _: EventId, hash: u32) -> Result<IdRows<'_>, Error> {
+        let rows = self.footer.find_id_hash(self.bytes(), hash).map_err(Error::damaged)?;
         Ok(IdRows::Possible(Rows::from(rows)))
     }
 

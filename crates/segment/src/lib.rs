@@ -63,7 +63,7 @@ pub use log::{Entry, Flight, Log, LogOptions, LogReport, Note, Recovery};
 pub use manifest::FoundManifest;
 pub use map::Region;
 pub use name::{CHECKPOINT, FRONTIER, LOCK, MANIFEST, TEMPORARY_SUFFIX, run_name, segment_name};
-pub use open_files::OpenFiles;
+pub use open_files::{MadeFooter, OpenFiles};
 pub use scan::{Position, Remains, Scan, Scanned, Stop, search};
 pub use sealed::{FoundFooter, SealedPlace, SealedSegment, read_frame};
 pub use space::{Space, SpaceLimits};

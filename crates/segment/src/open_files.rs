@@ -7,14 +7,20 @@
 //! Invariant: each open segment has one entry in the clock, which has at most as many as the budget allows. The lock
 //! is not held while a directory is called or a file closed.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError, Weak,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    any::Any,
+    fmt,
+    marker::PhantomData,
+    ops::Deref,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwapOption, Guard};
 
-use crate::{Directory, buffers::Buffers, sealed::OpenSegment};
+use crate::{Directory, SealedSegment, buffers::Buffers, sealed::OpenSegment};
 
 /// Where the segments of one log are opened, and how many at once.
 #[derive(Debug)]
@@ -38,6 +44,44 @@ struct Clock {
 pub(crate) struct Slot {
     open: ArcSwapOption<OpenSegment>,
     is_touched: AtomicBool,
+}
+
+/// What was made of an open segment's footer. As long as it is held, the segment's map is not given back.
+pub struct MadeFooter<T> {
+    open: Guard<Option<Arc<OpenSegment>>>,
+    made: PhantomData<fn() -> T>,
+}
+
+impl SealedSegment {
+    /// What [`SealedSegment::footer_as`] made of the footer, where the segment is still open.
+    ///
+    /// It is there for look-ups in many segments: no count of references is changed, which would make the processor
+    /// wait for one before it begins with the next.
+    #[must_use]
+    pub fn made_footer<T: Any>(&self) -> Option<MadeFooter<T>> {
+        let made: MadeFooter<T> = MadeFooter { open: self.slot.look(), made: PhantomData };
+        made.get().is_some().then_some(made)
+    }
+}
+
+impl<T: Any> MadeFooter<T> {
+    fn get(&self) -> Option<&T> {
+        self.open.as_ref()?.made.get()?.downcast_ref()
+    }
+}
+
+impl<T: Any> Deref for MadeFooter<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.get().expect("looked at when it was taken, and made once")
+    }
+}
+
+impl<T> fmt::Debug for MadeFooter<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MadeFooter").finish_non_exhaustive()
+    }
 }
 
 impl OpenFiles {
@@ -124,10 +168,15 @@ impl Clock {
 impl Slot {
     /// The segment, where it is open.
     pub(crate) fn get(&self) -> Option<Arc<OpenSegment>> {
-        let open = self.open.load_full()?;
-        if !self.is_touched.load(Ordering::Relaxed) {
+        self.look().clone()
+    }
+
+    /// As [`Slot::get`], for a moment.
+    fn look(&self) -> Guard<Option<Arc<OpenSegment>>> {
+        let open = self.open.load();
+        if open.is_some() && !self.is_touched.load(Ordering::Relaxed) {
             self.is_touched.store(true, Ordering::Relaxed);
         }
-        Some(open)
+        open
     }
 }

@@ -51,7 +51,7 @@ pub struct SealedSegment {
     place: SealedPlace,
     path: PathBuf,
     files: Arc<OpenFiles>,
-    slot: Arc<Slot>,
+    pub(crate) slot: Arc<Slot>,
     /// Whether what lies behind the frames may be mapped, and who has it mapped.
     footer_maps: Arc<MapGate>,
 }
@@ -77,7 +77,7 @@ pub(crate) struct OpenSegment {
     /// Its frames, once many were asked; `None` where they cannot be mapped.
     frames: OnceLock<Option<Region>>,
     /// What was made of its footer.
-    made: OnceLock<Arc<dyn Any + Send + Sync>>,
+    pub(crate) made: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
 /// This many frames are read before others are looked at in the map.

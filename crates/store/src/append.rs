@@ -23,7 +23,7 @@ use crate::{
     store::{Shared, lock},
     sync::{Arc, MutexGuard, PoisonError},
     turn::{Turn, Writer},
-    view::{Found, Head, View},
+    view::{Found, HashedId, Head, View},
 };
 
 /// Above this many bytes waiting to be written, who queues an event writes them.
@@ -210,7 +210,8 @@ impl Shared {
     fn find_repeats(&self, cold: &Cold, batch: &[Prepared<'_>]) -> Result<Option<Vec<Found>>, Error> {
         let mut found = Vec::new();
         for (event, cold_id) in batch.iter().zip(&cold.ids) {
-            let warm = if event.is_given { self.ask(|_| cold.view.last().find_id(event.id))? } else { None };
+            let id = HashedId::new(event.id, cold.view.store);
+            let warm = if event.is_given { self.ask(|_| cold.view.last().find_id(id))? } else { None };
             found.extend(warm.or_else(|| cold_id.clone()));
         }
         match found.len() {
@@ -269,7 +270,7 @@ impl Shared {
         }
         let found = match cold.failed.take() {
             Some(found) => Some(found),
-            None => self.ask(|_| condition.find_in_part(cold.view.last()))?,
+            None => self.ask(|_| condition.find_in_part(cold.view.store, cold.view.last()))?,
         };
         found.map_or(Ok(()), Err)
     }

@@ -5,7 +5,7 @@
 //! the check, the sequences and the write are one step.
 
 use annals_index::{Direction, Query};
-use annals_wire::{Coordinate, Revision, Sequence};
+use annals_wire::{Coordinate, Revision, Sequence, StoreId};
 
 use crate::{
     Error, Expected,
@@ -73,9 +73,9 @@ impl Condition {
     }
 
     /// The first event of `part` that must not be there, of those of each demand.
-    pub(crate) fn find_in_part(&self, part: &Part) -> Result<Option<Error>, Trouble> {
+    pub(crate) fn find_in_part(&self, store: StoreId, part: &Part) -> Result<Option<Error>, Trouble> {
         for absence in &self.absences {
-            if let Some(found) = absence.find_in(part)? {
+            if let Some(found) = absence.find_in(store, part)? {
                 return Ok(Some(absence.failed(found)));
             }
         }
@@ -103,7 +103,7 @@ impl Absence {
         let keys = self.query.key_sets(view.store);
         while let Some(next) = view.next_part(&keys, place, Direction::Forward)?.filter(|next| *next < last) {
             let Some(part) = view.parts.get(next) else { break };
-            if let Some(found) = self.find_in(part)? {
+            if let Some(found) = self.find_in(view.store, part)? {
                 return Ok(Some(found));
             }
             place = next + 1;
@@ -111,14 +111,14 @@ impl Absence {
         Ok(None)
     }
 
-    fn find_in(&self, part: &Part) -> Result<Option<Sequence>, Trouble> {
+    fn find_in(&self, store: StoreId, part: &Part) -> Result<Option<Sequence>, Trouble> {
         let (first, count) = (part.first_sequence.0, part.row_count());
         let start = self.after.0.saturating_add(1).saturating_sub(first);
         let rows = u32::try_from(start).unwrap_or(u32::MAX).min(count)..count;
         if rows.is_empty() {
             return Ok(None);
         }
-        let begun = part.begun(&self.query, rows.clone())?;
+        let begun = part.begun(store, &self.query, rows.clone())?;
         let mut found = Vec::new();
         part.try_ask(|index| {
             self.query.select(index, &begun, rows.clone(), Direction::Forward, 1, &mut found)

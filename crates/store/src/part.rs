@@ -1,9 +1,9 @@
 //! A part: one stretch of the log with its index and the segment that its frames lie in.
 
-use annals_checkpoint::{Built, LazyIndex, Unopened};
-use annals_index::{ActiveIndex, Index};
+use annals_checkpoint::{Built, LazyIndex, OpenedIndex, Unopened};
+use annals_index::{ActiveIndex, Index, SealedIndex};
 use annals_segment::{ActiveSegment, FrameBytes, SealedSegment};
-use annals_wire::{SegmentId, Sequence};
+use annals_wire::{SegmentId, Sequence, SieveLook};
 
 use crate::sync::{Arc, PoisonError, RwLock};
 
@@ -74,16 +74,37 @@ impl Part {
         Self { frames, index: PartIndex::Built(built), first_sequence }
     }
 
-    /// Asks the index. What grows is held for as long as the question takes, so questions are short. An index that
-    /// cannot be opened answers as one whose tables are damaged.
-    pub(crate) fn ask<R>(&self, question: impl FnOnce(&dyn Index) -> R) -> R {
-        match &self.index {
-            PartIndex::Active(index) => question(&*index.read().unwrap_or_else(PoisonError::into_inner)),
-            PartIndex::Built(built) => question(&*built.index),
+    /// The index, opened now where it is not open.
+    ///
+    /// # Errors
+    /// Where it cannot be opened because the log itself failed.
+    pub(crate) fn open(&self) -> Result<OpenPart<'_>, annals_segment::Error> {
+        Ok(match &self.index {
+            PartIndex::Active(index) => OpenPart::Active(index),
+            PartIndex::Built(built) => OpenPart::Built(&built.index),
             PartIndex::Lazy(lazy) => match lazy.index() {
-                Ok(index) => question(&*index),
-                Err(_) => question(&lazy.without_tables()),
+                Ok(index) => OpenPart::Lazy(index),
+                Err(Unopened::Log(error)) => return Err(error),
+                Err(_) => OpenPart::WithoutTables(lazy),
             },
+        })
+    }
+
+    /// The index, where it is open already.
+    pub(crate) fn open_before(&self) -> Option<OpenPart<'_>> {
+        match &self.index {
+            PartIndex::Active(index) => Some(OpenPart::Active(index)),
+            PartIndex::Built(built) => Some(OpenPart::Built(&built.index)),
+            PartIndex::Lazy(lazy) => lazy.open_before().map(OpenPart::Lazy),
+        }
+    }
+
+    /// Asks the index, which answers as one whose tables are damaged where it cannot be opened.
+    pub(crate) fn ask<R>(&self, question: impl FnOnce(&dyn Index) -> R) -> R {
+        match (self.open(), &self.index) {
+            (Ok(open), _) => open.ask(question),
+            (Err(_), PartIndex::Lazy(lazy)) => OpenPart::WithoutTables(lazy).ask(question),
+            (Err(_), _) => unreachable!("only what is opened when asked fails to open"),
         }
     }
 
@@ -92,12 +113,7 @@ impl Part {
         &self,
         question: impl FnOnce(&dyn Index) -> R,
     ) -> Result<R, annals_segment::Error> {
-        let PartIndex::Lazy(lazy) = &self.index else { return Ok(self.ask(question)) };
-        match lazy.index() {
-            Ok(index) => Ok(question(&*index)),
-            Err(Unopened::Log(error)) => Err(error),
-            Err(_) => Ok(question(&lazy.without_tables())),
-        }
+        Ok(self.open()?.ask(question))
     }
 
     /// How many events it has. Opens nothing.
@@ -125,5 +141,36 @@ impl Part {
     pub(crate) fn visible_rows(&self, visible: Sequence) -> u32 {
         let shown = (visible.0 + 1).saturating_sub(self.first_sequence.0);
         u32::try_from(shown).unwrap_or(u32::MAX).min(self.row_count())
+    }
+}
+
+/// A part's index that is open, and stays so as long as this is held.
+#[derive(Debug)]
+pub(crate) enum OpenPart<'a> {
+    Active(&'a RwLock<ActiveIndex>),
+    Built(&'a SealedIndex),
+    Lazy(OpenedIndex<'a>),
+    WithoutTables(&'a LazyIndex),
+}
+
+impl OpenPart<'_> {
+    /// The look that says whether an id with `hash` may be here; `None` where there is none to take.
+    #[inline]
+    pub(crate) fn look_for_id(&self, hash: u32) -> Option<SieveLook<'_>> {
+        match self {
+            Self::Built(index) => index.look_for_id(hash).ok()?,
+            Self::Lazy(index) => index.look_for_id(hash).ok()?,
+            Self::Active(_) | Self::WithoutTables(_) => None,
+        }
+    }
+
+    /// Asks the index. What grows is held for as long as the question takes, so questions are short.
+    pub(crate) fn ask<R>(&self, question: impl FnOnce(&dyn Index) -> R) -> R {
+        match self {
+            Self::Active(index) => question(&*index.read().unwrap_or_else(PoisonError::into_inner)),
+            Self::Built(index) => question(*index),
+            Self::Lazy(index) => question(&**index),
+            Self::WithoutTables(lazy) => question(&lazy.without_tables()),
+        }
     }
 }

@@ -148,7 +148,7 @@ impl Events {
                 u32::try_from(sequence.saturating_sub(first)).unwrap_or(u32::MAX).min(visible)
             };
             let rows = row(range.start)..row(range.end);
-            let begun = part.begun(query, rows.clone())?;
+            let begun = part.begun(view.store, query, rows.clone())?;
             let mut selected = Vec::new();
             let found = part.try_ask(|index| {
                 query.select(index, &begun, rows.clone(), self.direction, limit, &mut selected)?;

@@ -3,12 +3,15 @@
 //!
 //! Invariant: parts lie in order of sequence without a gap; all but the last are complete.
 
+mod ids;
+
 use std::ops::Range;
 
 use annals_checkpoint::{LazyRun, RunRange};
 use annals_index::{Direction, Index, Query, RunIndex};
 use annals_wire::{Digest, EventId, Key, Revision, SegmentId, Sequence, StoreId, StreamKey};
 
+pub(crate) use self::ids::HashedId;
 use crate::{Event, part::Part, sync::Arc};
 
 /// All parts, oldest first, and the runs that say in which of them to look.
@@ -61,21 +64,6 @@ impl Part {
         self.ask_opened(question)?.map_err(|error| self.trouble(error.to_string()))
     }
 
-    /// The event with `id`, which is read where the index has only the hashes of ids.
-    pub(crate) fn find_id(&self, id: EventId) -> Result<Option<Found>, Trouble> {
-        for candidate in 0.. {
-            let found = self.try_ask(|index| {
-                let Some((row, is_known)) = index.find_id(id)?.at(candidate)? else { return Ok(None) };
-                Ok(index.row(row)?.map(|found| (self.found(row, found.offset), is_known)))
-            })?;
-            let Some((found, is_known)) = found else { break };
-            if is_known || found.read()?.id() == id {
-                return Ok(Some(found));
-            }
-        }
-        Ok(None)
-    }
-
     /// The end of the stream `key` here; its last event is read where the index does not have its hash.
     pub(crate) fn head(&self, key: StreamKey<'_>) -> Result<Option<Head>, Trouble> {
         let stream = self.try_ask(|index| {
@@ -105,11 +93,16 @@ impl Part {
     }
 
     /// The rows of the events here that `query`'s conversations began with.
-    pub(crate) fn begun(&self, query: &Query, rows: Range<u32>) -> Result<Vec<(EventId, u32)>, Trouble> {
+    pub(crate) fn begun(
+        &self,
+        store: StoreId,
+        query: &Query,
+        rows: Range<u32>,
+    ) -> Result<Vec<(EventId, u32)>, Trouble> {
         let mut begun = Vec::new();
         for id in query.correlations() {
             let row = |found: Found| u32::try_from(found.sequence.0 - self.first_sequence.0).ok();
-            let row = self.find_id(id)?.and_then(row).filter(|row| rows.contains(row));
+            let row = self.find_id(HashedId::new(id, store))?.and_then(row).filter(|row| rows.contains(row));
             begun.extend(row.map(|row| (id, row)));
         }
         Ok(begun)
@@ -152,20 +145,10 @@ impl View {
         self.parts.last().expect("a store has at least its newest segment's part")
     }
 
-    /// The event with `id`.
-    pub(crate) fn find_id(&self, id: EventId) -> Result<Option<Found>, Trouble> {
-        self.newest(Key::Id(id), self.parts.len(), |part| part.find_id(id))
-    }
-
-    /// The event with `id` in the parts before the last.
-    pub(crate) fn find_older_id(&self, id: EventId) -> Result<Option<Found>, Trouble> {
-        self.newest(Key::Id(id), self.parts.len() - 1, |part| part.find_id(id))
-    }
-
     /// The end of the stream `key` in the parts before the last.
     pub(crate) fn older_head(&self, key: StreamKey<'_>) -> Result<Option<Head>, Trouble> {
         let coordinate = Key::Coordinate { scope: key.scope, entity: key.entity };
-        self.newest(coordinate, self.parts.len() - 1, |part| part.head(key))
+        self.newest(coordinate.hash(self.store), self.parts.len() - 1, |part| part.head(key))
     }
 
     /// The part that holds, or would hold, the event with `sequence`.
@@ -173,14 +156,14 @@ impl View {
         self.parts.partition_point(|part| part.first_sequence <= sequence).saturating_sub(1)
     }
 
-    /// The answer of the newest of the first `count` parts that has one, of those that may hold `key`.
+    /// The answer of the newest of the first `count` parts that has one, of those that may hold the key with `hash`.
     fn newest<R>(
         &self,
-        key: Key<'_>,
+        hash: u32,
         count: usize,
         question: impl Fn(&Part) -> Result<Option<R>, Trouble>,
     ) -> Result<Option<R>, Trouble> {
-        let keys = [[key.hash(self.store)]];
+        let keys = [[hash]];
         let mut next = count.checked_sub(1);
         while let Some(place) = next {
             let Some(place) = self.next_part(&keys, place, Direction::Backward)? else { break };

@@ -20,7 +20,8 @@ pub use postings::Postings;
 pub use tables::{Row, ScopeEntry, StreamEntry};
 
 use crate::{
-    Digest, Error, FORMAT_VERSION, Generation, SegmentId, Sequence, StoreId, TableBytes,
+    Digest, Error, FORMAT_VERSION, Generation, SIEVE_LINE_LEN, SegmentId, Sequence, SievePlace, StoreId,
+    TableBytes,
     codec::{Put, Reader, check_crc, check_trailing_crc, long_len},
     hash::Chain,
     pages::{Pages, sums_len},
@@ -53,6 +54,8 @@ pub enum Block {
     Ids,
     /// The row of each id.
     IdRows,
+    /// The sieve of the hashes.
+    IdSieve,
     /// When every 256th row was recorded.
     Times,
     /// The streams, sorted.
@@ -97,10 +100,11 @@ pub enum Block {
 
 impl Block {
     /// All blocks, in the order in which they lie.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Rows,
         Self::Ids,
         Self::IdRows,
+        Self::IdSieve,
         Self::Times,
         Self::Streams,
         Self::StreamRows,
@@ -131,6 +135,7 @@ impl Block {
     fn entry_len(self) -> usize {
         match self {
             Self::Rows => Row::LEN,
+            Self::IdSieve => SIEVE_LINE_LEN,
             Self::Times => 8,
             Self::Streams => tables::STREAM_LEN,
             Self::StreamExtras => tables::EXTRA_LEN,
@@ -228,7 +233,7 @@ impl FooterTrailer {
         check_trailing_crc("footer trailer", bytes)?;
         reader.version()?;
         if reader.u32()? as usize != Block::ALL.len() {
-            return Err(reader.invalid("not 23 blocks"));
+            return Err(reader.invalid("not 24 blocks"));
         }
         let (store, segment) = (StoreId(reader.array()?), SegmentId(reader.u64()?));
         let (generation, chain) = (Generation(reader.u32()?), Chain(reader.u32()?));
@@ -349,10 +354,13 @@ impl Footer {
         let whole = |block: &Block| self.place(*block).len().is_multiple_of(block.entry_len());
         // Of a single key it is known which rows it has.
         let rows_of = |keys: Block| if self.count(keys) > 1 { rows } else { 0 };
+        let sieve_lines = SievePlace::line_count(rows as u64);
+        let sieve_lines = usize::try_from(sieve_lines).unwrap_or(usize::MAX);
         let expected = [
             (Block::Rows, rows),
             (Block::Ids, rows),
             (Block::IdRows, rows),
+            (Block::IdSieve, sieve_lines),
             (Block::StreamRows, rows),
             (Block::Times, rows.div_ceil(ROWS_PER_TIME as usize)),
             (Block::Fences, self.stream_count().div_ceil(entities::FENCE_LEN)),

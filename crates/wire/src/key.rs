@@ -72,35 +72,23 @@ fn put_id(hasher: &mut SipHasher13, table: u8, id: EventId) {
     hasher.write(&bytes);
 }
 
-/// The first of `count` sorted numbers that is `wanted` or larger. Numbers of `bits` bits that begin with a hash
-/// lie evenly, so that where one should be is nearly where it is, and nearer still counted from one that is near.
-/// From there the search goes on in growing steps, and ends in halves whatever lies there.
+/// The first of `count` sorted numbers that is `wanted` or larger, looked for from `guess` on in growing steps, and
+/// then in halves: whatever lies there it is found, and soon where the guess was good.
 ///
-/// Source: interpolation search, Peterson, 1957; growing steps, Bentley and Yao, 1976.
+/// Source: growing steps, Bentley and Yao, 1976.
 ///
 /// # Errors
 /// What `at` returns.
 pub(crate) fn lower_bound<E>(
     count: usize,
+    guess: usize,
     wanted: u64,
-    bits: u32,
     mut at: impl FnMut(usize) -> Result<u64, E>,
 ) -> Result<usize, E> {
     let Some(last) = count.checked_sub(1) else { return Ok(0) };
-    let mut guess = scaled(wanted, bits, count).min(last);
-    let mut found = at(guess)?;
-    for _ in 0..GUESS_COUNT {
-        let distance = scaled(wanted.abs_diff(found), bits, count);
-        let next =
-            if found < wanted { guess.saturating_add(distance) } else { guess.saturating_sub(distance) };
-        if next.min(last) == guess {
-            break;
-        }
-        guess = next.min(last);
-        found = at(guess)?;
-    }
+    let guess = guess.min(last);
     let (mut low, mut high, mut step) = (0, count, STEP);
-    if found < wanted {
+    if at(guess)? < wanted {
         low = guess + 1;
         while let Some(next) = low.checked_add(step).filter(|next| *next < high) {
             if at(next)? >= wanted {
@@ -126,15 +114,8 @@ pub(crate) fn lower_bound<E>(
     Ok(low)
 }
 
-/// How often a place is guessed again from the last one.
-const GUESS_COUNT: usize = 2;
 /// The first step from there: what lies in the same line of the processor's cache.
 const STEP: usize = 8;
-
-/// Where among `count` evenly spread numbers of `bits` bits this one should be.
-fn scaled(number: u64, bits: u32, count: usize) -> usize {
-    usize::try_from((u128::from(number) * count as u128) >> bits).unwrap_or(count)
-}
 
 #[cfg(test)]
 mod tests {
@@ -165,9 +146,9 @@ mod tests {
         assert_eq!(hashes.len(), 16);
     }
 
-    fn bound(sorted: &[u32], wanted: u32) -> (usize, usize) {
+    fn bound(sorted: &[u32], guess: usize, wanted: u32) -> (usize, usize) {
         let looks = Cell::new(0);
-        let found = lower_bound(sorted.len(), wanted.into(), 32, |place| {
+        let found = lower_bound(sorted.len(), guess, wanted.into(), |place| {
             looks.set(looks.get() + 1);
             Ok::<_, Infallible>(sorted[place].into())
         });
@@ -182,18 +163,21 @@ mod tests {
             let wanted = list.iter().flat_map(|hash| [hash.saturating_sub(1), *hash, hash.saturating_add(1)]);
             for wanted in wanted.chain([0, 1, u32::MAX]) {
                 let expected = list.partition_point(|hash| *hash < wanted);
-                assert_eq!(bound(&list, wanted).0, expected, "{wanted} in {list:?}");
+                for guess in [0, 7, expected, list.len(), usize::MAX] {
+                    assert_eq!(bound(&list, guess, wanted).0, expected, "{wanted} from {guess} in {list:?}");
+                }
             }
         }
     }
 
     #[test]
-    fn hashes_that_lie_evenly_are_found_in_a_few_looks() {
-        let mut hashes: Vec<u32> =
-            (0..200_000_u32).map(|number| Key::Tag(&number.to_string()).hash(STORE)).collect();
-        hashes.sort_unstable();
-        let looks: usize = hashes.iter().step_by(97).map(|hash| bound(&hashes, *hash).1).sum();
-        let mean = looks as f64 / hashes.iter().step_by(97).count() as f64;
-        assert!(mean < 10.0, "{mean} looks");
+    fn what_is_near_is_found_in_a_few_looks() {
+        let sorted: Vec<u32> = (0..200_000).collect();
+        for (distance, looks_max) in [(0, 6), (8, 8), (100, 13)] {
+            for guess in [100_000 - distance, 100_000 + distance] {
+                let (found, looks) = bound(&sorted, guess, 100_000);
+                assert!(found == 100_000 && looks <= looks_max, "{looks} looks from {guess}");
+            }
+        }
     }
 }

@@ -30,6 +30,7 @@ mod manifest;
 mod pages;
 mod run;
 mod segment_header;
+mod sieve;
 mod state;
 mod table_bytes;
 
@@ -58,10 +59,11 @@ pub use key::Key;
 pub use kind::{Kind, KindError};
 pub use manifest::{CleanEnd, MANIFEST_LEN, MANIFEST_SLOT_LEN, Manifest, REPLACED_COUNT_MAX, Replaced};
 pub use run::{
-    RUN_ENTRIES_PER_PAGE, RUN_PAGE_LEN, RUN_SEGMENT_COUNT_MAX, RunEntry, RunHeader, RunPage, RunSeed,
-    RunSegment, find_run_entry,
+    RUN_ENTRIES_PER_PAGE, RUN_LINES_PER_PAGE, RUN_PAGE_LEN, RUN_SEGMENT_COUNT_MAX, RunEntry, RunHeader,
+    RunPage, RunSeed, RunSegment, find_run_entry,
 };
 pub use segment_header::{PreviousEnd, SEGMENT_HEADER_LEN, SEGMENT_LEN_MAX, SegmentHeader};
+pub use sieve::{SIEVE_LINE_LEN, SieveBuilder, SieveLine, SieveLook, SievePlace};
 pub use state::{LogPosition, PUBLICATION_LEN, Publication, STATE_HEADER_LEN, StateHeader};
 pub use table_bytes::{FetchBytes, TableBytes};
 

@@ -3,12 +3,13 @@
 //! Invariant: for every key of a segment that the run covers there is an entry with the key's hash and the
 //! segment's place in the run. An entry may lead to a segment without the key, whose own index then says so;
 //! so a run is never asked for more than where to look. Entries are sorted by hash, then place, each once;
-//! those of two runs over neighbouring segments are merged without looking at a segment again.
+//! those of two runs over neighbouring segments are merged without looking at a segment again. Behind them lies
+//! their sieve.
 //!
 //! Layout: docs/format.md, "Index run".
 
 use crate::{
-    Error, FORMAT_VERSION, Generation, SegmentId, StoreId,
+    Error, FORMAT_VERSION, Generation, SIEVE_LINE_LEN, SegmentId, SieveLine, SievePlace, StoreId,
     codec::{Put, Reader, check_crc, check_trailing_crc, long_len},
     hash::Chain,
 };
@@ -19,6 +20,9 @@ pub const RUN_PAGE_LEN: usize = 4096;
 /// The entries of a page of a run.
 pub const RUN_ENTRIES_PER_PAGE: usize = 682;
 
+/// The lines of a page of a run's sieve.
+pub const RUN_LINES_PER_PAGE: usize = 63;
+
 /// The most segments that a run covers.
 pub const RUN_SEGMENT_COUNT_MAX: usize = 1 << 16;
 
@@ -28,6 +32,7 @@ const FIXED_LEN: usize = 56;
 const PLACES_AT: usize = RUN_ENTRIES_PER_PAGE * 4;
 const CRC_AT: usize = RUN_ENTRIES_PER_PAGE * 6;
 const _: () = assert!(CRC_AT + 4 == RUN_PAGE_LEN, "a page is full");
+const _: () = assert!(RUN_LINES_PER_PAGE * SIEVE_LINE_LEN < CRC_AT, "a page of the sieve has room");
 
 /// What a run says of a segment that it covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,10 +85,24 @@ impl RunHeader {
         self.entry_count.div_ceil(RUN_ENTRIES_PER_PAGE as u64)
     }
 
+    /// How many pages of the sieve lie behind those.
+    #[must_use]
+    pub fn sieve_page_count(&self) -> u64 {
+        SievePlace::line_count(self.entry_count).div_ceil(RUN_LINES_PER_PAGE as u64)
+    }
+
+    /// Where the page of number `number` begins, counted through entries and sieve.
+    #[must_use]
+    #[inline]
+    pub fn page_offset(&self, number: u64) -> u64 {
+        number.saturating_mul(RUN_PAGE_LEN as u64).saturating_add(Self::len(self.segments.len()) as u64)
+    }
+
     /// How many bytes the whole run has; `None` where no file has so many.
     #[must_use]
     pub fn file_len(&self) -> Option<u64> {
-        let pages = self.page_count().checked_mul(RUN_PAGE_LEN as u64)?;
+        let pages = self.page_count().checked_add(self.sieve_page_count())?;
+        let pages = pages.checked_mul(RUN_PAGE_LEN as u64)?;
         pages.checked_add(Self::len(self.segments.len()) as u64)
     }
 
@@ -165,7 +184,7 @@ impl RunHeader {
     }
 }
 
-/// A page of entries.
+/// A page of entries, or of lines of the sieve.
 #[derive(Debug, Clone, Copy)]
 pub struct RunPage<'a>(&'a [u8; RUN_PAGE_LEN]);
 
@@ -208,6 +227,27 @@ impl<'a> RunPage<'a> {
         hash.map_or(0, |hash| u32::from_le_bytes(*hash))
     }
 
+    /// The line of the sieve at `index`, below [`RUN_LINES_PER_PAGE`].
+    #[must_use]
+    #[inline]
+    pub fn line(&self, index: usize) -> &'a SieveLine {
+        let line = self.0.get(index * SIEVE_LINE_LEN..).and_then(|bytes| bytes.first_chunk());
+        line.expect("a line within the page")
+    }
+
+    /// Puts the page of number `number` with whole `lines` of the sieve, at most [`RUN_LINES_PER_PAGE`].
+    ///
+    /// # Panics
+    /// Where there are more.
+    pub fn encode_lines(lines: &[u8], seed: RunSeed, number: u64, out: &mut Vec<u8>) {
+        assert!(lines.len() <= RUN_LINES_PER_PAGE * SIEVE_LINE_LEN, "lines of one page");
+        let start = out.len();
+        out.put(lines);
+        out.put_zeros(CRC_AT - lines.len());
+        let crc = page_crc(out.get(start..).unwrap_or_default(), seed, number);
+        out.put_u32(crc);
+    }
+
     /// Puts the page of number `number` with `entries`, of which there are at most [`RUN_ENTRIES_PER_PAGE`].
     ///
     /// # Panics
@@ -231,15 +271,17 @@ fn page_crc(entries: &[u8], seed: RunSeed, number: u64) -> u32 {
     hasher.finalize()
 }
 
-/// The first of `count` entries that is `wanted` or larger, where `at` gives the entry at a place.
+/// The first of `count` entries that is `wanted` or larger, looked for around `guess`, where `at` gives the entry at
+/// a place.
 ///
 /// # Errors
 /// What `at` returns.
 pub fn find_run_entry<E>(
     count: usize,
+    guess: usize,
     wanted: RunEntry,
     at: &mut dyn FnMut(usize) -> Result<RunEntry, E>,
 ) -> Result<usize, E> {
     let number = |entry: RunEntry| u64::from(entry.hash) << 16 | u64::from(entry.place);
-    crate::key::lower_bound(count, number(wanted), 48, |place| at(place).map(number))
+    crate::key::lower_bound(count, guess, number(wanted), |place| at(place).map(number))
 }

@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use annals_index::{ActiveIndex, Direction, Error, Index, RunIndex, RunInput, RunMerge, RunSource};
 use annals_wire::{
-    Chain, Generation, RUN_ENTRIES_PER_PAGE, RUN_PAGE_LEN, RunEntry, RunHeader, RunPage, RunSegment,
-    SegmentId, StoreId,
+    Chain, Generation, RUN_ENTRIES_PER_PAGE, RUN_LINES_PER_PAGE, RUN_PAGE_LEN, RunEntry, RunHeader, RunPage,
+    RunSegment, SIEVE_LINE_LEN, SegmentId, SieveBuilder, StoreId,
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -31,8 +31,14 @@ fn encode_merged(segment_count: usize, inputs: &[(RunInput<'_>, u16)]) -> Vec<u8
     let mut merge = RunMerge::new(inputs, None).unwrap();
     let entries: Vec<RunEntry> = std::iter::from_fn(|| merge.next_entry().unwrap()).collect();
     let (mut bytes, seed) = header.encode();
+    let (mut sieve, mut lines) = (SieveBuilder::new(header.entry_count), Vec::new());
     for (number, page) in (0..).zip(entries.chunks(RUN_ENTRIES_PER_PAGE)) {
         RunPage::encode(page, seed, number, &mut bytes);
+        page.iter().for_each(|entry| sieve.push(entry.hash, &mut lines));
+    }
+    sieve.finish(&mut lines);
+    for (number, lines) in (header.page_count()..).zip(lines.chunks(RUN_LINES_PER_PAGE * SIEVE_LINE_LEN)) {
+        RunPage::encode_lines(lines, seed, number, &mut bytes);
     }
     bytes
 }
@@ -94,9 +100,25 @@ proptest! {
         let bytes = encode(&segments);
         let mut flipped = bytes.clone();
         flipped[at.index(bytes.len())] ^= 1;
-        let entries = |run: Result<RunIndex, Error>| run?.entries().collect::<Result<Vec<_>, _>>();
-        prop_assert!(entries(whole(&flipped)).is_err() && entries(read(&flipped)).is_err());
+        let check = |run: Result<RunIndex, Error>| run?.check_all();
+        prop_assert!(check(whole(&bytes)).is_ok() && check(read(&bytes)).is_ok());
+        prop_assert!(check(whole(&flipped)).is_err() && check(read(&flipped)).is_err());
         prop_assert!(whole(&bytes[..bytes.len() - RUN_PAGE_LEN]).is_err());
+    }
+
+    #[test]
+    fn a_sieve_of_other_entries_is_told(segments in segments(), others in segments()) {
+        let (bytes, others) = (encode(&segments), encode(&others));
+        let header = whole(&bytes).unwrap().header().clone();
+        let (_, seed) = header.encode();
+        let start = usize::try_from(header.page_offset(header.page_count())).unwrap();
+        let other = whole(&others).unwrap().header().clone();
+        let other_start = usize::try_from(other.page_offset(other.page_count())).unwrap();
+        let mut forged = bytes[..start].to_vec();
+        for (number, page) in (header.page_count()..).zip(others[other_start..].chunks(RUN_PAGE_LEN)) {
+            RunPage::encode_lines(&page[..RUN_LINES_PER_PAGE * SIEVE_LINE_LEN], seed, number, &mut forged);
+        }
+        prop_assert_eq!(whole(&forged).and_then(|run| run.check_all()).is_ok(), forged == bytes);
     }
 
     #[test]

@@ -94,7 +94,9 @@ impl Keys {
             last = Some(entry);
         }
         let differs = sums.iter().zip(&segments).position(|(sum, (_, known))| sum != known);
-        differs.map(|place| format!("it has other keys of segment {}", range.first.0 + place as u64))
+        let differs =
+            differs.map(|place| format!("it has other keys of segment {}", range.first.0 + place as u64));
+        differs.or_else(|| run.check_all().err().map(|error| error.to_string()))
     }
 }
 

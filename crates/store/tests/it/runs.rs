@@ -52,6 +52,21 @@ fn segments_are_merged_by_eight_and_answers_stay_the_same() {
     }
 }
 
+#[test]
+fn segments_between_or_before_runs_are_asked_as_well() {
+    let mut history = history(25);
+    let expected = history.expected();
+    history.close();
+    let whole = image(&history.directory);
+    for lost in ["000001-000008.run", "000009-000016.run"] {
+        let mut found = whole.clone();
+        found.remove(lost).unwrap();
+        let store = options(7).open_read_only_on(directory(&found)).unwrap();
+        assert_eq!(store.report().run_count, 2);
+        expected.check(&store, &format!("without {lost}"));
+    }
+}
+
 /// Opens a copy of `image` and checks every answer and what is told; then appends, and what was damaged is whole.
 fn check_mended(history: &History, image: &Image, what: &str) {
     let expected = history.expected();

@@ -5,7 +5,7 @@ use super::{
     entities::{self, FENCE_LEN, GROUP_LEN},
 };
 use crate::{
-    Depth, EventId, Kind, Lane, Recorded, Revision,
+    Depth, EventId, Kind, Lane, Recorded, Revision, SieveBuilder,
     codec::{Put, long_len, u24},
     pages::{put_sums, sums_len},
 };
@@ -85,6 +85,9 @@ impl Tables<'_> {
         blocks.put_all(Block::Rows, self.rows.iter().map(|row| row.encode()));
         blocks.put_all(Block::Ids, self.ids.iter().map(|(hash, _)| hash.to_le_bytes()));
         blocks.put_rows(Block::IdRows, self.ids.iter().map(|(_, row)| *row));
+        let mut sieve = SieveBuilder::new(self.ids.len() as u64);
+        self.ids.iter().for_each(|(hash, _)| sieve.push(*hash, blocks.table(Block::IdSieve)));
+        sieve.finish(blocks.table(Block::IdSieve));
         self.times.iter().for_each(|time| blocks.table(Block::Times).put_u64(time.0));
     }
 

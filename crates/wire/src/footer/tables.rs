@@ -10,7 +10,7 @@ use super::{
     entities::{Entity, FENCE_LEN, GROUP_LEN},
 };
 use crate::{
-    Depth, Error, EventId, Key, Kind, Lane, Recorded, Revision, StreamKey, TableBytes,
+    Depth, Error, EventId, Key, Kind, Lane, Recorded, Revision, SieveLook, SievePlace, StreamKey, TableBytes,
     codec::{Reader, long_len, u24},
     key,
 };
@@ -127,15 +127,35 @@ impl Footer {
     /// # Errors
     /// [`Error`] where a page is damaged.
     pub fn find_id<'a>(&'a self, bytes: TableBytes<'a>, id: EventId) -> Result<Postings<'a>, Error> {
-        let wanted = Key::Id(id).hash(self.trailer.store);
+        self.find_id_hash(bytes, Key::Id(id).hash(self.trailer.store))
+    }
+
+    /// As [`Footer::find_id`], for an id with this [hash](Key::hash) in the footer's store.
+    ///
+    /// # Errors
+    /// [`Error`] where a page is damaged.
+    pub fn find_id_hash<'a>(&'a self, bytes: TableBytes<'a>, wanted: u32) -> Result<Postings<'a>, Error> {
+        let start = self.look_for_id(bytes, wanted)?.and_then(SieveLook::first_entry);
+        let Some(start) = start else { return Ok(Postings::default()) };
         let hash = |place| self.number(bytes, Block::Ids, place, 0);
         let count = self.count(Block::Ids);
-        let start = key::lower_bound(count, wanted.into(), 32, |place| hash(place).map(u64::from))?;
+        let start = key::lower_bound(count, start, wanted.into(), |place| hash(place).map(u64::from))?;
         let mut end = start;
         while end < count && hash(end)? == wanted {
             end += 1;
         }
         Postings::listed(self, bytes, Block::IdRows, &(start..end))
+    }
+
+    /// The look that says whether there may be an id with this hash; `None` where there is no id at all.
+    ///
+    /// # Errors
+    /// [`Error`] where its page is damaged.
+    #[inline]
+    pub fn look_for_id<'a>(&self, bytes: TableBytes<'a>, hash: u32) -> Result<Option<SieveLook<'a>>, Error> {
+        let Some(place) = SievePlace::new(hash, self.row_count().into()) else { return Ok(None) };
+        let line = self.entry(bytes, Block::IdSieve, usize::try_from(place.line()).unwrap_or(usize::MAX))?;
+        Ok(Some(SieveLook::new(place, line.first_chunk().expect("an entry of the sieve is a line"))))
     }
 
     /// The hashes of all ids, in order: [`Footer::row_count`] many.

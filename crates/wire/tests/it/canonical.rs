@@ -186,27 +186,27 @@ fn a_footer_that_nothing_writes_is_refused() {
             ("a frame at no multiple of eight", &[(0x00, &[0x62])]),
             ("a reserved category", &[(0x08, &[0])]),
             ("padding", &[(0x12, &[1])]),
-            ("an entity outside of the texts", &[(0x30, &[0x20])]),
-            ("rows outside of their block", &[(0x40, &[3])]),
-            ("ends that do not ascend", &[(0x34, &[3])]),
-            ("no UTF-8", &[(0x68, &[0xff])]),
-            ("a scope of streams that are not there", &[(0x8c, &[3])]),
-            ("an only scope without all rows", &[(0x90, &[1])]),
-            ("reserved bytes of a kind", &[(0xa2, &[1])]),
-            ("padding of the checksums", &[(0x114, &[1])]),
-            ("half a row", &[(0x118, &[0x11])]),
-            ("a block of another length", &[(0x118, &[0x1b])]),
-            ("a block outside of the footer", &[(0x11f, &[0x80])]),
-            ("no fence", &[(0x158, &[0])]),
-            ("half a tag", &[(0x1b0, &[0x0c])]),
-            ("half an offset", &[(0x1c8, &[3])]),
-            ("another block count", &[(0x1dc, &[20])]),
-            ("another row count", &[(0x210, &[3])]),
-            ("another length", &[(0x218, &[0x50])]),
-            ("longer than its file", &[(0x218, &[0x60])]),
-            ("shorter than its head", &[(0x218, &[0x18, 0x01])]),
-            ("longer than memory", &[(0x218, &[0xff; 8])]),
-            ("reserved bytes", &[(0x240, &[1])]),
+            ("an entity outside of the texts", &[(0x70, &[0x20])]),
+            ("rows outside of their block", &[(0x80, &[3])]),
+            ("ends that do not ascend", &[(0x74, &[3])]),
+            ("no UTF-8", &[(0xa8, &[0xff])]),
+            ("a scope of streams that are not there", &[(0xcc, &[3])]),
+            ("an only scope without all rows", &[(0xd0, &[1])]),
+            ("reserved bytes of a kind", &[(0xe2, &[1])]),
+            ("padding of the checksums", &[(0x154, &[1])]),
+            ("half a row", &[(0x158, &[0x11])]),
+            ("a block of another length", &[(0x158, &[0x1b])]),
+            ("a block outside of the footer", &[(0x15f, &[0x80])]),
+            ("no fence", &[(0x1a0, &[0])]),
+            ("half a tag", &[(0x1f8, &[0x0c])]),
+            ("half an offset", &[(0x210, &[3])]),
+            ("another block count", &[(0x224, &[20])]),
+            ("another row count", &[(0x258, &[3])]),
+            ("another length", &[(0x260, &[0x98])]),
+            ("longer than its file", &[(0x260, &[0xa8])]),
+            ("shorter than its head", &[(0x260, &[0x18, 0x01])]),
+            ("longer than memory", &[(0x260, &[0xff; 8])]),
+            ("reserved bytes", &[(0x288, &[1])]),
         ],
     );
 }
@@ -214,8 +214,8 @@ fn a_footer_that_nothing_writes_is_refused() {
 #[test]
 fn a_footer_with_bytes_of_no_block_is_refused() {
     let Example { structure, mut bytes, .. } = example("footer");
-    bytes.splice(0x118..0x118, [0; 8]);
-    bytes[0x220] += 8;
+    bytes.splice(0x158..0x158, [0; 8]);
+    bytes[0x268] += 8;
     structure.reseal(&mut bytes);
     assert!(matches!(structure.read(&bytes), Err(Error::Invalid { .. })));
 }
@@ -235,6 +235,10 @@ fn an_index_run_that_nothing_writes_is_refused() {
             ("more entries than there are", &[(0x31, &[4])]),
             ("fewer entries than there are", &[(0x30, &[8])]),
             ("padding", &[(0x40, &[1])]),
+            ("a sieve with one bit more", &[(0x2010, &[1])]),
+            ("a sieve with another place", &[(0x2000, &[1])]),
+            ("a line behind the last", &[(0x2040, &[1])]),
+            ("padding behind the lines", &[(0x2ffb, &[1])]),
         ],
     );
 }

@@ -3,8 +3,9 @@
 
 use annals_wire::{
     Block, CheckpointHead, CheckpointPrefix, Control, Digest, Error, Event, EventId, Footer, Frame,
-    FrameType, Kind, Lane, Publication, RUN_ENTRIES_PER_PAGE, RUN_PAGE_LEN, Recorded, RunEntry, RunHeader,
-    RunPage, StreamKey, TableBytes, find_run_entry,
+    FrameType, Kind, Lane, Publication, RUN_ENTRIES_PER_PAGE, RUN_LINES_PER_PAGE, RUN_PAGE_LEN, Recorded,
+    RunEntry, RunHeader, RunPage, RunSeed, SIEVE_LINE_LEN, SieveBuilder, StreamKey, TableBytes,
+    find_run_entry,
 };
 
 /// Reads what the frame holds: a control record, a mark, or an event.
@@ -80,7 +81,8 @@ pub(crate) fn read_run(bytes: &[u8]) -> Result<(RunHeader, Vec<RunEntry>), Error
     }
     let count = usize::try_from(header.entry_count).expect("no more than bytes");
     let mut entries = Vec::with_capacity(count);
-    let pages = &bytes[RunHeader::len(header.segments.len())..];
+    let (pages, sieve) = bytes[RunHeader::len(header.segments.len())..]
+        .split_at(usize::try_from(header.page_count()).unwrap() * RUN_PAGE_LEN);
     for (number, bytes) in (0..).zip(pages.chunks(RUN_PAGE_LEN)) {
         let page = RunPage::decode(bytes, seed, number)?;
         let on_page = RUN_ENTRIES_PER_PAGE.min(count - entries.len());
@@ -89,11 +91,30 @@ pub(crate) fn read_run(bytes: &[u8]) -> Result<(RunHeader, Vec<RunEntry>), Error
             return Err(invalid("more entries"));
         }
     }
+    read_sieve(&header, seed, &entries, sieve)?;
     for wanted in [0, 1 << 31, u32::MAX].map(|hash| RunEntry { hash, place: 0 }) {
         let at = |place: usize| Ok::<_, Error>(entries[place]);
-        assert!(find_run_entry(count, wanted, &mut { at })? <= count);
+        assert!(find_run_entry(count, 7, wanted, &mut { at })? <= count);
     }
     Ok((header, entries))
+}
+
+/// Makes sure that the sieve is that of the entries.
+fn read_sieve(header: &RunHeader, seed: RunSeed, entries: &[RunEntry], bytes: &[u8]) -> Result<(), Error> {
+    let (mut builder, mut lines) = (SieveBuilder::new(header.entry_count), Vec::new());
+    entries.iter().for_each(|entry| builder.push(entry.hash, &mut lines));
+    builder.finish(&mut lines);
+    let mut lines = lines.as_chunks().0.iter();
+    for (number, bytes) in (header.page_count()..).zip(bytes.chunks(RUN_PAGE_LEN)) {
+        let page = RunPage::decode(bytes, seed, number)?;
+        let is_expected = |index| page.line(index) == lines.next().unwrap_or(&[0; SIEVE_LINE_LEN]);
+        if !(0..RUN_LINES_PER_PAGE).all(is_expected)
+            || bytes[RUN_LINES_PER_PAGE * SIEVE_LINE_LEN..][..60] != [0; 60]
+        {
+            return Err(Error::Invalid { what: "index run", why: "a sieve of other entries" });
+        }
+    }
+    Ok(())
 }
 
 /// Reads a checkpoint and its tables.
