@@ -58,9 +58,10 @@ const LAYERS: &[Layer] = &[
         layers: &["annals-wire", "annals-segment", "annals-index"],
         external: &["rayon", "rmp-serde", "serde", "thiserror", "tracing"],
     },
+    Layer { package: "annals-derive", layers: &[], external: &["proc-macro2", "quote", "syn"] },
     Layer {
         package: "annals",
-        layers: &["annals-wire", "annals-segment", "annals-index", "annals-checkpoint"],
+        layers: &["annals-wire", "annals-segment", "annals-index", "annals-checkpoint", "annals-derive"],
         external: &["blake3", "getrandom", "rmp-serde", "serde", "shuttle", "thiserror", "tracing", "uuid"],
     },
     Layer {
@@ -90,7 +91,6 @@ const LAYERS: &[Layer] = &[
             "thiserror",
         ],
     },
-    Layer { package: "annals-derive", layers: &[], external: &["proc-macro2", "quote", "syn"] },
 ];
 
 /// Packages that may depend on anything, because nothing that is shipped depends on them.

@@ -64,6 +64,10 @@ pub(crate) struct Append {
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
 
+    /// Bytes to carry beside the payload, under a namespaced key such as shop/terminal; may be given several times
+    #[arg(long = "extension", value_name = "KEY=VALUE", value_parser = parse_extension)]
+    extensions: Vec<(String, String)>,
+
     /// Where the stream must be before: any, none (no event), exists, or its exact revision
     #[arg(long, value_name = "any|none|exists|N", default_value = "any", value_parser = parse_expected)]
     expect: Expected,
@@ -110,6 +114,9 @@ impl Append {
         }
         for tag in tags {
             event = event.tag(tag);
+        }
+        for (key, value) in &self.extensions {
+            event = event.extension(key.as_str(), value.as_bytes());
         }
         store.append(&event)
     }
@@ -158,6 +165,11 @@ fn payload(data: &str) -> Result<Vec<u8>, Failure> {
     } else {
         Ok(data.as_bytes().to_vec())
     }
+}
+
+fn parse_extension(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("say KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 fn parse_expected(text: &str) -> Result<Expected, String> {

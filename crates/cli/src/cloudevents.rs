@@ -8,6 +8,7 @@
 //! | `time` | occurred, in microseconds |
 //! | `data` | the payload, byte for byte as it stands in the line; without it the payload is empty |
 //! | `data_base64` | the bytes that it stands for are the payload, and an empty extension says so |
+//! | `annalsversion` | the version of its type that the payload has, where it is a number from 2 |
 //! | any other | an extension `cloudevents/<name>` with its JSON text as it stands |
 //!
 //! What these rules would lose is kept beside them, as an extension under the attribute's own name with its
@@ -35,7 +36,7 @@ pub(crate) use self::{
 const PREFIX: &str = "cloudevents/";
 
 /// The extension for attributes whose names cannot be a key.
-const OTHERS: &str = "cloudevents";
+const OTHERS: &str = "cloudevents-others/json";
 
 /// The version of CloudEvents that is read and written, as JSON.
 const SPECVERSION: &str = "\"1.0\"";
@@ -148,6 +149,14 @@ mod tests {
             r#","id":"1","data":1,"data_base64":"AA==""#,
             r#","id":"1","data":null,"data_base64":null"#,
             r#","id":"1","batch":7,"n":1.50,"e":1E5,"z":-0.0,"f":false,"a":[1,{"b":2}],"x":"\u00e9""#,
+            r#","id":"1","annalsversion":2"#,
+            r#","id":"1","annalsversion":4294967295"#,
+            r#","id":"1","annalsversion":1"#,
+            r#","id":"1","annalsversion":4294967296"#,
+            r#","id":"1","annalsversion":-2"#,
+            r#","id":"1","annalsversion":2.0"#,
+            r#","id":"1","annalsversion":"2""#,
+            r#","id":"1","annalsversion":null"#,
             r#","id":"1","":"no name","Not Allowed":"kept","a/b":"kept","\n":"control","\t\"":[1]"#,
             r#","id":"1","cloudevents/id":"x","cloudevents":"y","datacontenttype":"text/plain""#,
         ] {
@@ -181,6 +190,8 @@ mod tests {
 
         let event = import(&store, &line(r#","id":"2","subject":"e","data_base64":"AAH/""#), None).unwrap();
         assert_eq!(event.payload(), Some(&[0, 1, 255][..]));
+        let line_of_version = line(r#","id":"3","subject":"e","annalsversion":2,"data":1"#);
+        assert_eq!(import(&store, &line_of_version, None).unwrap().version().unwrap(), 2);
         let plain =
             import(&store, &line(&format!(r#","id":"{UUID}","subject":"e","data":1"#)), None).unwrap();
         assert_eq!(plain.extensions().count(), 0, "a plain line needs none");
@@ -239,6 +250,9 @@ mod tests {
         let event = NewEvent::new(&coordinate, kind, b"1").extension("cloudevents/time", &b"\xffnow\n"[..]);
         let event = event.extension(OTHERS, &b"{"[..]).extension("cloudevents/source", &b"\"x\""[..]);
         assert_eq!(exported(event)["source"], "s");
+        let event =
+            NewEvent::new(&coordinate, kind, b"1").version(2).extension("cloudevents/annalsversion", b"7");
+        assert_eq!(exported(event)["annalsversion"], 2);
     }
 
     fn any_json() -> impl Strategy<Value = Value> {

@@ -81,10 +81,11 @@ impl Shared {
             return Ok(Vec::new());
         }
         let now = self.options.clock.now_millis();
-        let batch = events
-            .iter()
-            .map(|event| event.prepare(|| writer.ids.next(now)))
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut batch = Vec::with_capacity(events.len());
+        for event in events {
+            let prepared = event.prepare(|schema| self.kind_of(schema), &batch, || writer.ids.next(now))?;
+            batch.push(prepared);
+        }
         let len = self.check(&batch)?;
         condition.check()?;
         let mut cold = self.look_up(&batch, condition)?;

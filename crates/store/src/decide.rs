@@ -28,24 +28,32 @@ impl Store {
     ///
     /// ```
     /// # use annals::*;
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Event, Serialize, Deserialize)]
+    /// # #[event(name = "deposited")]
+    /// # struct Deposited { cents: i64 }
+    /// # #[derive(Event, Serialize, Deserialize)]
+    /// # #[event(name = "withdrawn")]
+    /// # struct Withdrawn { cents: i64 }
+    /// #[derive(Event)]
+    /// enum Movement { Deposited(Deposited), Withdrawn(Withdrawn) }
+    ///
     /// # fn main() -> Result<(), Error> {
     /// # let store = Options::new().create(true).open_on(MemoryDirectory::new())?;
-    /// let deposited = store.kind("deposited")?;
-    /// let withdrawn = store.kind("withdrawn")?;
     /// let account = Coordinate::new("account:1", "bank")?;
-    /// store.append(&NewEvent::encode(&account, deposited, &100_i64)?)?;
+    /// store.append(&NewEvent::of(&account, &Deposited { cents: 100 })?)?;
     ///
     /// let movements = Query::of(QueryItem::new().scope("bank").entity("account:1"));
     /// store.decide(&movements, |events| {
     ///     let mut balance = 0;
-    ///     for event in events {
-    ///         let event = event?;
-    ///         let amount: i64 = event.decode()?;
-    ///         balance += if event.kind() == deposited { amount } else { -amount };
+    ///     for event in events.decode::<Movement>() {
+    ///         match event?.1 {
+    ///             Movement::Deposited(deposited) => balance += deposited.cents,
+    ///             Movement::Withdrawn(withdrawn) => balance -= withdrawn.cents,
+    ///         }
     ///     }
-    ///     let enough = balance >= 70;
-    ///     let withdrawal = NewEvent::encode(&account, withdrawn, &70_i64)?;
-    ///     Ok::<_, Error>(if enough { vec![withdrawal] } else { Vec::new() })
+    ///     let withdrawal = NewEvent::of(&account, &Withdrawn { cents: 70 })?;
+    ///     Ok::<_, Error>(if balance >= 70 { vec![withdrawal] } else { Vec::new() })
     /// })?;
     /// assert_eq!(store.all().count(), 2);
     /// # Ok(())

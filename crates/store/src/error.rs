@@ -3,7 +3,7 @@
 use annals_index::Query;
 use annals_wire::{EventId, Revision, Sequence};
 
-use crate::{Expected, sync::Arc};
+use crate::{Expected, sync::Arc, typed::DecodeError};
 
 /// Why an operation on a store failed.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +54,14 @@ pub enum Error {
         what: &'static str,
         /// The rule that it breaks.
         why: String,
+    },
+    /// An event is not of the type that was asked for, or its payload is no value of it.
+    #[error("event {sequence}: {source}")]
+    Decode {
+        /// The event.
+        sequence: Sequence,
+        /// Why it is not.
+        source: DecodeError,
     },
     /// More than the format or the options allow. Nothing was appended.
     #[error("{what} has {len} bytes; at most {max} are allowed")]

@@ -4,22 +4,36 @@ use annals_segment::FrameBytes;
 use annals_wire::{
     Coordinate, Depth, Digest, EventId, Kind, Lane, Occurred, Payload, Recorded, Revision, Sequence,
 };
-use serde::de::DeserializeOwned;
 
-use crate::Error;
+use crate::{
+    kinds::Kinds,
+    sync::{Arc, RwLock},
+};
 
 /// An event: a view into a mapped segment, or a copy. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Event {
     bytes: FrameBytes,
     sequence: Sequence,
+    /// The names of its store's kinds, where it was read for a caller.
+    kinds: Option<Arc<RwLock<Kinds>>>,
 }
 
 impl Event {
     /// The event in a frame that was read, where it is one.
     pub(crate) fn new(bytes: FrameBytes) -> Result<Self, annals_wire::Error> {
         let sequence = annals_wire::Event::decode(&bytes.frame())?.sequence;
-        Ok(Self { bytes, sequence })
+        Ok(Self { bytes, sequence, kinds: None })
+    }
+
+    /// The event for a caller, who may ask for the name of its kind.
+    pub(crate) fn with_kinds(self, kinds: &Arc<RwLock<Kinds>>) -> Self {
+        Self { kinds: Some(Arc::clone(kinds)), ..self }
+    }
+
+    /// The names of its store's kinds.
+    pub(crate) fn kinds(&self) -> &RwLock<Kinds> {
+        self.kinds.as_ref().expect("given to every event that a caller gets")
     }
 
     /// All of the event at once, in place; the methods below each look up one part of it.
@@ -136,15 +150,5 @@ impl Event {
             Payload::Present(bytes) => Some(bytes),
             _ => None,
         }
-    }
-
-    /// The value that [`crate::NewEvent::encode`] made the payload from.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] where the payload is no such value, or was erased.
-    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        let invalid = |why| Error::Invalid { what: "payload", why };
-        let payload = self.payload().ok_or_else(|| invalid("it was erased".to_owned()))?;
-        rmp_serde::from_slice(payload).map_err(|error| invalid(error.to_string()))
     }
 }

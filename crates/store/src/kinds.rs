@@ -1,30 +1,49 @@
 //! The names of kinds: bound once, in the log, for ever.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+};
 
 use annals_wire::Kind;
+
+use crate::{sync::Arc, typed::Register};
 
 /// The first kind that the store gives out by itself; the last is 0x1FFF.
 const FIRST_AUTOMATIC: u16 = 0x1000;
 
-/// Kinds and their names, both ways.
-#[derive(Debug, Clone, Default)]
+/// Kinds and their names, both ways; and which types the names stand for.
+#[derive(Clone, Default)]
 pub(crate) struct Kinds {
-    names: BTreeMap<Kind, String>,
+    names: BTreeMap<Kind, Arc<str>>,
     kinds: HashMap<String, Kind>,
     /// In the order in which they were bound, so that a checkpoint takes those before its watermark.
     order: Vec<Kind>,
+    pub(crate) types: Register,
+}
+
+impl fmt::Debug for Kinds {
+    /// Every event has them, and is shown in full without them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kinds").field("count", &self.count()).finish_non_exhaustive()
+    }
 }
 
 impl Kinds {
-    pub(crate) fn new(names: BTreeMap<Kind, String>) -> Self {
+    pub(crate) fn new(names: BTreeMap<Kind, String>, types: Register) -> Self {
         let kinds = names.iter().map(|(kind, name)| (name.clone(), *kind)).collect();
         let order = names.keys().copied().collect();
-        Self { names, kinds, order }
+        let names = names.into_iter().map(|(kind, name)| (kind, name.into())).collect();
+        Self { names, kinds, order, types }
     }
 
     pub(crate) fn name(&self, kind: Kind) -> Option<&str> {
-        self.names.get(&kind).map(String::as_str)
+        self.names.get(&kind).map(|name| &**name)
+    }
+
+    /// The name, to be kept when the lock on these is let go.
+    pub(crate) fn shared_name(&self, kind: Kind) -> Option<Arc<str>> {
+        self.names.get(&kind).cloned()
     }
 
     pub(crate) fn kind(&self, name: &str) -> Option<Kind> {
@@ -32,7 +51,7 @@ impl Kinds {
     }
 
     pub(crate) fn bind(&mut self, kind: Kind, name: &str) {
-        self.names.insert(kind, name.to_owned());
+        self.names.insert(kind, name.into());
         self.kinds.insert(name.to_owned(), kind);
         self.order.push(kind);
     }
@@ -51,10 +70,10 @@ impl Kinds {
     /// The first `count` bindings.
     pub(crate) fn first(&self, count: usize) -> Vec<(Kind, String)> {
         let kinds = self.order.iter().take(count);
-        kinds.filter_map(|kind| Some((*kind, self.names.get(kind)?.clone()))).collect()
+        kinds.filter_map(|kind| Some((*kind, self.names.get(kind)?.to_string()))).collect()
     }
 
     pub(crate) fn all(&self) -> Vec<(Kind, String)> {
-        self.names.iter().map(|(kind, name)| (*kind, name.clone())).collect()
+        self.names.iter().map(|(kind, name)| (*kind, name.to_string())).collect()
     }
 }

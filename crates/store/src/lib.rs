@@ -31,7 +31,8 @@
 //!
 //! **Does not** know the terminal, decode a payload unasked, or promise what the disk under it does not keep.
 //!
-//! **Next:** [`Options`] and [`Store`]; [`NewEvent`] and [`Receipt`]; docs/architecture.md for how an append
+//! **Next:** [`Options`] and [`Store`]; [`NewEvent`] and [`Receipt`]; [`typed`] for events that are Rust types;
+//! docs/architecture.md for how an append
 //! and an open go through the layers.
 
 #![forbid(unsafe_code)]
@@ -44,6 +45,7 @@ mod options;
 mod store;
 
 mod event;
+mod extension;
 mod new_event;
 
 mod sync;
@@ -55,6 +57,8 @@ mod kinds;
 mod open;
 mod part;
 mod view;
+
+pub mod typed;
 
 mod append;
 mod condition;
@@ -77,6 +81,7 @@ mod stats;
 mod verify;
 
 pub use annals_checkpoint::{OpenReport, Progress};
+pub use annals_derive::Event;
 pub use annals_index::{Direction, Query, QueryItem};
 pub use annals_segment::{
     Directory, DiskDirectory, Entropy, MemoryDirectory, SeededEntropy, SimulatedDirectory,

@@ -3,12 +3,11 @@
 use std::{borrow::Cow, fmt};
 
 use annals_wire::{
-    Coordinate, Digest, EventContent, EventFlags, EventId, Extension, Kind, Occurred, Recorded, Revision,
-    Sequence, Tag, blake3_digest,
+    Coordinate, Digest, EventContent, EventFlags, EventId, Kind, Occurred, Recorded, Revision, Sequence, Tag,
+    blake3_digest,
 };
-use serde::Serialize;
 
-use crate::{Durability, Error};
+use crate::{Durability, Error, extension, typed::Schema};
 
 /// Where an append expects its stream to be, before the append.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -52,19 +51,53 @@ impl fmt::Display for Expected {
     }
 }
 
+impl Cause {
+    /// The id of the cause, where the items `earlier` come before its effect in the batch.
+    fn resolve(self, earlier: &[Prepared<'_>]) -> Result<EventId, Error> {
+        match self {
+            Self::Event(id) => Ok(id),
+            Self::Item(index) => earlier.get(index).map(|item| item.id).ok_or_else(|| {
+                let own = earlier.len();
+                let why = format!(
+                    "item {own} of the batch names item {index}: only an item before it can be its cause"
+                );
+                Error::Invalid { what: "causation", why }
+            }),
+        }
+    }
+}
+
 /// An event to be appended.
 #[derive(Debug, Clone)]
 pub struct NewEvent<'a> {
     coordinate: &'a Coordinate,
-    kind: Kind,
+    kind: NewKind,
+    /// Of what the payload has, by its type; 1 or more, or the append is refused.
+    version: u32,
     payload: Cow<'a, [u8]>,
     id: Option<EventId>,
     correlation: Option<EventId>,
-    causation: Option<EventId>,
+    cause: Option<Cause>,
     occurred: Option<Occurred>,
     tags: Vec<Tag>,
     extensions: Vec<(Cow<'a, str>, Cow<'a, [u8]>)>,
     expected: Expected,
+}
+
+/// The kind of an event to be appended.
+#[derive(Debug, Clone, Copy)]
+enum NewKind {
+    Number(Kind),
+    /// The one that has the type's name; only the store knows it.
+    Of(Schema),
+}
+
+/// What caused an event.
+#[derive(Debug, Clone, Copy)]
+enum Cause {
+    Event(EventId),
+    /// An item of the same batch, counted from 0.
+    Item(usize),
 }
 
 impl<'a> NewEvent<'a> {
@@ -74,27 +107,26 @@ impl<'a> NewEvent<'a> {
         Self::with_payload(coordinate, kind, Cow::Borrowed(payload.as_ref()))
     }
 
-    /// An event of `kind` at `coordinate`, with `value` as MessagePack with named fields; [`crate::Event::decode`]
-    /// gives it back.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] where the value cannot be written so.
-    pub fn encode(coordinate: &'a Coordinate, kind: Kind, value: &impl Serialize) -> Result<Self, Error> {
-        let payload = rmp_serde::to_vec_named(value);
-        let payload = payload.map_err(|error| Error::Invalid { what: "payload", why: error.to_string() })?;
-        Ok(Self::with_payload(coordinate, kind, Cow::Owned(payload)))
-    }
-
     /// An event of `kind` at `coordinate`, with a payload that is borrowed or owned.
     #[must_use]
     pub fn with_payload(coordinate: &'a Coordinate, kind: Kind, payload: Cow<'a, [u8]>) -> Self {
+        Self::of_kind(coordinate, NewKind::Number(kind), 1, payload)
+    }
+
+    /// An event of the type with `schema`, with the payload that its value became.
+    pub(crate) fn with_schema(coordinate: &'a Coordinate, schema: Schema, payload: Vec<u8>) -> Self {
+        Self::of_kind(coordinate, NewKind::Of(schema), schema.version(), Cow::Owned(payload))
+    }
+
+    fn of_kind(coordinate: &'a Coordinate, kind: NewKind, version: u32, payload: Cow<'a, [u8]>) -> Self {
         Self {
             coordinate,
             kind,
+            version,
             payload,
             id: None,
             correlation: None,
-            causation: None,
+            cause: None,
             occurred: None,
             tags: Vec::new(),
             extensions: Vec::new(),
@@ -117,10 +149,34 @@ impl<'a> NewEvent<'a> {
         self
     }
 
-    /// The event that caused it.
+    /// The event that caused it, in this store or elsewhere.
     #[must_use]
     pub fn causation(mut self, id: EventId) -> Self {
-        self.causation = Some(id);
+        self.cause = Some(Cause::Event(id));
+        self
+    }
+
+    /// The event that caused it: the item at `index` of the batch that it is appended in, counted from 0, whatever
+    /// id that item has or is given. The item comes before it; any other is refused with [`Error::Invalid`] when the
+    /// batch is appended.
+    ///
+    /// ```
+    /// # use annals::{Coordinate, MemoryDirectory, NewEvent, Options};
+    /// # fn main() -> Result<(), annals::Error> {
+    /// # let store = Options::new().create(true).open_on(MemoryDirectory::new())?;
+    /// # let (order, stock) = (Coordinate::new("order:42", "shop")?, Coordinate::new("chair", "stock")?);
+    /// let receipts = store.append_batch(&[
+    ///     NewEvent::new(&order, store.kind("order.placed")?, b"two chairs"),
+    ///     NewEvent::new(&stock, store.kind("stock.reserved")?, b"2").caused_by_item(0),
+    /// ])?;
+    /// let reserved = store.get(receipts[1].id)?.unwrap();
+    /// assert_eq!(reserved.causation(), Some(receipts[0].id));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn caused_by_item(mut self, index: usize) -> Self {
+        self.cause = Some(Cause::Item(index));
         self
     }
 
@@ -138,7 +194,42 @@ impl<'a> NewEvent<'a> {
         self
     }
 
-    /// Bytes carried beside the payload under a namespaced key, such as `cloudevents/time`. Each key once.
+    /// The version of its type that its payload has, 1 or more; 1 where none is given. [`NewEvent::of`] gives the one of
+    /// its type; this is for payloads that come from elsewhere. It is in the log as the extension `annals/version`. The
+    /// append refuses 0 with [`Error::Invalid`].
+    ///
+    /// ```
+    /// # use annals::{Coordinate, MemoryDirectory, NewEvent, Options};
+    /// # fn main() -> Result<(), annals::Error> {
+    /// # let store = Options::new().create(true).open_on(MemoryDirectory::new())?;
+    /// # let (at, kind) = (Coordinate::new("order:42", "shop")?, store.kind("order.placed")?);
+    /// let id = store.append(&NewEvent::new(&at, kind, b"two chairs").version(2))?.id;
+    /// assert_eq!(store.get(id)?.unwrap().version()?, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn version(mut self, version: u32) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// Bytes carried beside the payload and covered by the event's hash; [`crate::Event::extension`] gives them back.
+    /// The key is a namespace and a name, such as `cloudevents/time`: at most 1,024 bytes, no control characters, each
+    /// key once, and not in the namespace `annals`, which is the store's own. At most 65,535 extensions. What breaks
+    /// these rules is refused with [`Error::Invalid`] when the event is appended.
+    ///
+    /// ```
+    /// # use annals::{Coordinate, MemoryDirectory, NewEvent, Options};
+    /// # fn main() -> Result<(), annals::Error> {
+    /// # let store = Options::new().create(true).open_on(MemoryDirectory::new())?;
+    /// # let (at, kind) = (Coordinate::new("order:42", "shop")?, store.kind("order.placed")?);
+    /// let event = NewEvent::new(&at, kind, b"two chairs").extension("shop/terminal", b"till 3");
+    /// let id = store.append(&event)?.id;
+    /// assert_eq!(store.get(id)?.unwrap().extension("shop/terminal"), Some(&b"till 3"[..]));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn extension(mut self, key: impl Into<Cow<'a, str>>, value: impl Into<Cow<'a, [u8]>>) -> Self {
         self.extensions.push((key.into(), value.into()));
@@ -152,8 +243,14 @@ impl<'a> NewEvent<'a> {
         self
     }
 
-    /// Everything about the event that needs no turn: its body, its checksum, the digest of its payload.
-    pub(crate) fn prepare(&self, make_id: impl FnOnce() -> EventId) -> Result<Prepared<'_>, Error> {
+    /// Everything about the event that needs no turn: its body, its checksum, the digest of its payload. `earlier` are
+    /// the items before it in its batch; `kind_of` finds the kind of a type.
+    pub(crate) fn prepare(
+        &self,
+        kind_of: impl FnOnce(&Schema) -> Result<Kind, Error>,
+        earlier: &[Prepared<'_>],
+        make_id: impl FnOnce() -> EventId,
+    ) -> Result<Prepared<'_>, Error> {
         self.expected.check()?;
         let id = self.id.unwrap_or_else(make_id);
         let mut tags: Cow<'_, [Tag]> = Cow::Borrowed(&self.tags);
@@ -161,13 +258,13 @@ impl<'a> NewEvent<'a> {
             tags.to_mut().sort();
             tags.to_mut().dedup();
         }
-        let mut extensions: Vec<_> =
-            self.extensions.iter().map(|(key, value)| Extension { key, value }).collect();
-        extensions.sort_by_key(|extension| extension.key);
+        let version = extension::version_value(self.version)?;
+        let extensions = extension::sorted(&self.extensions, version.as_deref())?;
+        let causation = self.cause.map(|cause| cause.resolve(earlier)).transpose()?;
         let content = EventContent {
             id,
             correlation: self.correlation,
-            causation: self.causation,
+            causation,
             occurred: self.occurred,
             coordinate: self.coordinate,
             lane: None,
@@ -177,13 +274,17 @@ impl<'a> NewEvent<'a> {
         };
         let mut body = Vec::with_capacity(256 + self.payload.len());
         let (flags, head_len) = content.encode(&mut body)?;
+        let kind = match &self.kind {
+            NewKind::Number(kind) => *kind,
+            NewKind::Of(schema) => kind_of(schema)?,
+        };
         Ok(Prepared {
             id,
             is_given: self.id.is_some(),
             correlation: self.correlation.filter(|correlation| *correlation != id),
-            causation: self.causation,
+            causation,
             coordinate: self.coordinate,
-            kind: self.kind,
+            kind,
             tags,
             expected: self.expected,
             flags,

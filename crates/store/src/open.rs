@@ -210,7 +210,7 @@ fn open_beside(
         report,
         view: RwLock::new(Arc::new(view)),
         visible: AtomicU64::new(visible.0),
-        kinds: RwLock::new(Kinds::new(loaded.fold.kind_names)),
+        kinds: Arc::new(RwLock::new(Kinds::new(loaded.fold.kind_names, options.register()))),
         is_checkpoint_damaged: AtomicBool::default(),
         incidents: Mutex::default(),
         no_space: no_space.cloned(),
@@ -410,7 +410,7 @@ fn start(
     let tail_bytes = report.tail_bytes;
     let space = Arc::clone(log.space());
     let turn = first_turn(&options, &fold, log, tail_bytes);
-    let kinds = Kinds::new(fold.kind_names);
+    let kinds = Kinds::new(fold.kind_names, options.register());
     let is_threaded = options.background == Background::Thread;
     let writer = Writer {
         turn: Mutex::new(Turn {
@@ -434,7 +434,7 @@ fn start(
         report,
         view: RwLock::new(Arc::new(view)),
         visible: AtomicU64::new(last.0),
-        kinds: RwLock::new(kinds),
+        kinds: Arc::new(RwLock::new(kinds)),
         is_checkpoint_damaged: AtomicBool::default(),
         incidents: Mutex::default(),
         no_space: None,

@@ -5,7 +5,11 @@ use std::{path::Path, time::Duration};
 use annals_checkpoint::{Observer, Progress, SourceOptions};
 use annals_segment::{Directory, DiskDirectory, Entropy, OpenFiles, SpaceLimits, SystemEntropy};
 
-use crate::{Clock, Error, Store, SystemClock, open, sync::Arc};
+use crate::{
+    Clock, Error, Store, SystemClock, open,
+    sync::Arc,
+    typed::{EventType, Register, Schema},
+};
 
 const SEGMENT_BYTES_MIN: u64 = 4 << 10;
 const SEGMENT_BYTES_MAX: u64 = 1 << 30;
@@ -48,6 +52,7 @@ pub struct Options {
     pub(crate) space: SpaceLimits,
     pub(crate) sources: SourceOptions,
     pub(crate) open_segments_max: usize,
+    event_types: Vec<Schema>,
     pub(crate) observer: Observer,
     pub(crate) background: Background,
     pub(crate) clock: Arc<dyn Clock>,
@@ -69,6 +74,7 @@ impl Default for Options {
             space: SpaceLimits { budget: None, headroom: 1 << 20 },
             sources: SourceOptions::default(),
             open_segments_max: 128,
+            event_types: Vec::new(),
             observer: Observer::default(),
             background: Background::Thread,
             clock: Arc::new(SystemClock),
@@ -215,6 +221,41 @@ impl Options {
         self
     }
 
+    /// That `T`, or each event that the enum `T` is one of, is appended or read. May be called for several types. An
+    /// open is then refused where a name stands for two types, or a type has a name or version that no event has; a
+    /// type that was not named here is checked when it is first appended. Default: none.
+    ///
+    /// ```
+    /// # use annals::{Error, Event, MemoryDirectory, Options};
+    /// # use serde::{Deserialize, Serialize};
+    /// #[derive(Event, Serialize, Deserialize)]
+    /// #[event(name = "order.placed")]
+    /// struct Placed { chairs: u32 }
+    ///
+    /// #[derive(Event, Serialize, Deserialize)]
+    /// #[event(name = "order.placed")]
+    /// struct AlsoPlaced { tables: u32 }
+    ///
+    /// let options = Options::new().create(true).events::<Placed>().events::<AlsoPlaced>();
+    /// assert!(matches!(options.open_on(MemoryDirectory::new()), Err(Error::Invalid { .. })));
+    /// ```
+    #[must_use]
+    pub fn events<T: EventType>(mut self) -> Self {
+        self.event_types.extend(T::schemas());
+        self
+    }
+
+    /// Refuses options with which no store opens.
+    fn checked(self) -> Result<Self, Error> {
+        Register::of(&self.event_types)?;
+        Ok(self)
+    }
+
+    /// The types that were named.
+    pub(crate) fn register(&self) -> Register {
+        Register::of(&self.event_types).expect("checked before the store was opened")
+    }
+
     /// Where the sealed segments in `directory` are opened.
     pub(crate) fn open_files(&self, directory: &Arc<dyn Directory>) -> Arc<OpenFiles> {
         OpenFiles::new(Arc::clone(directory), self.sources.maps, self.open_segments_max)
@@ -247,13 +288,14 @@ impl Options {
     /// until it ends; what it appends is refused, with [`Error::Stopped`] and a cause that says so.
     ///
     /// # Errors
+    /// [`Error::Invalid`] where its types contradict each other, as [`Options::events`] says;
     /// [`Error::NotFound`] where there is none and none is to be made, [`Error::Locked`], [`Error::Corrupt`],
     /// [`Error::NewerVersion`], [`Error::Environment`]. Where a store is refused, none of its files is changed.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Store, Error> {
-        let path = path.as_ref();
-        let opened = if self.create { DiskDirectory::create(path) } else { DiskDirectory::open(path) };
+        let (options, path) = (self.checked()?, path.as_ref());
+        let opened = if options.create { DiskDirectory::create(path) } else { DiskDirectory::open(path) };
         let directory = opened.map_err(|error| open::directory_error(path, error))?;
-        open::open(&self, &(Arc::new(directory) as Arc<dyn Directory>))
+        open::open(&options, &(Arc::new(directory) as Arc<dyn Directory>))
     }
 
     /// Opens the store in `directory`, whatever it is made of.
@@ -261,7 +303,7 @@ impl Options {
     /// # Errors
     /// As [`Options::open`].
     pub fn open_on(self, directory: impl Directory + 'static) -> Result<Store, Error> {
-        open::open(&self, &(Arc::new(directory) as Arc<dyn Directory>))
+        open::open(&self.checked()?, &(Arc::new(directory) as Arc<dyn Directory>))
     }
 
     /// Opens the store in the directory `path` for reading only. Nothing is written, and a writer in this or
@@ -270,9 +312,9 @@ impl Options {
     /// # Errors
     /// As [`Options::open`], but for the lock.
     pub fn open_read_only(self, path: impl AsRef<Path>) -> Result<Store, Error> {
-        let path = path.as_ref();
+        let (options, path) = (self.checked()?, path.as_ref());
         let directory = DiskDirectory::open(path).map_err(|error| open::directory_error(path, error))?;
-        open::open_read_only(&self, &(Arc::new(directory) as Arc<dyn Directory>))
+        open::open_read_only(&options, &(Arc::new(directory) as Arc<dyn Directory>))
     }
 
     /// Opens the store in `directory` for reading only.
@@ -280,6 +322,6 @@ impl Options {
     /// # Errors
     /// As [`Options::open_read_only`].
     pub fn open_read_only_on(self, directory: impl Directory + 'static) -> Result<Store, Error> {
-        open::open_read_only(&self, &(Arc::new(directory) as Arc<dyn Directory>))
+        open::open_read_only(&self.checked()?, &(Arc::new(directory) as Arc<dyn Directory>))
     }
 }

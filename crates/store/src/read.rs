@@ -272,6 +272,6 @@ impl Iterator for Events {
         self.remaining -= 1;
         let event = found.read();
         self.is_done = event.is_err();
-        Some(event.map_err(Error::from))
+        Some(event.map(|event| event.with_kinds(&self.shared.kinds)).map_err(Error::from))
     }
 }

@@ -44,7 +44,7 @@ pub(crate) struct Shared {
     pub(crate) view: RwLock<Arc<View>>,
     /// The newest event that may be read.
     pub(crate) visible: AtomicU64,
-    pub(crate) kinds: RwLock<Kinds>,
+    pub(crate) kinds: Arc<RwLock<Kinds>>,
     /// Whether the checkpoint's tables turned out damaged, and it is to be replaced.
     pub(crate) is_checkpoint_damaged: AtomicBool,
     /// What went wrong since the open and was mended, or waits to be.
@@ -209,7 +209,8 @@ impl Store {
         let visible = self.last_sequence();
         self.shared.ask(|view| {
             let found = view.find_id(id)?.filter(|found| found.sequence <= visible);
-            Ok(found.map(|found| found.read()).transpose()?)
+            let event = found.map(|found| found.read()).transpose()?;
+            Ok(event.map(|event| event.with_kinds(&self.shared.kinds)))
         })
     }
 

@@ -87,7 +87,8 @@ impl Store {
     /// let sensor = Coordinate::new("sensor:1", "plant")?;
     /// let mut tickets = Vec::new();
     /// for value in 0..1_000_u32 {
-    ///     let event = NewEvent::encode(&sensor, measured, &value)?;
+    ///     let payload = value.to_le_bytes();
+    ///     let event = NewEvent::new(&sensor, measured, &payload);
     ///     tickets.push(store.submit(&[event], &Condition::new())?);
     /// }
     /// for ticket in tickets {

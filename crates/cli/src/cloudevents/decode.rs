@@ -19,6 +19,7 @@ pub(crate) struct Record {
     correlation: Option<EventId>,
     causation: Option<EventId>,
     occurred: Option<Occurred>,
+    version: Option<u32>,
     extensions: Vec<(String, Vec<u8>)>,
     payload: Vec<u8>,
 }
@@ -35,6 +36,9 @@ impl Record {
         }
         if let Some(occurred) = self.occurred {
             event = event.occurred(occurred);
+        }
+        if let Some(version) = self.version {
+            event = event.version(version);
         }
         for (key, value) in &self.extensions {
             event = event.extension(key.as_str(), value.as_slice());
@@ -60,6 +64,7 @@ pub(crate) fn decode(line: &Line<'_>, default_entity: Option<&str>) -> Result<Re
     let occurred = time_text.as_deref().map(parse_time).transpose()?;
     let correlation_text = line.words("correlationid")?;
     let causation_text = line.words("causationid")?;
+    let version = line.raw("annalsversion").and_then(parse_version);
     let payload = decode_payload(line)?;
 
     // What the event's own fields say in the very words of the line, or in other words for the same JSON.
@@ -70,6 +75,7 @@ pub(crate) fn decode(line: &Line<'_>, default_entity: Option<&str>) -> Result<Re
         time: occurred.and_then(time::format) == time_text.map(Cow::into_owned) && occurred.is_some(),
         correlation: is_canonical(&correlation_text) && correlation_text.as_deref() != Some(&id_text),
         causation: is_canonical(&causation_text),
+        version: version.is_some(),
         base64: payload.is_base64,
     };
     Ok(Record {
@@ -79,6 +85,7 @@ pub(crate) fn decode(line: &Line<'_>, default_entity: Option<&str>) -> Result<Re
         correlation: correlation_text.map(|words| event_id(&source, &words)),
         causation: causation_text.map(|words| event_id(&source, &words)),
         occurred,
+        version,
         extensions: extensions(line, &told),
         payload: payload.bytes.into_owned(),
     })
@@ -93,6 +100,11 @@ fn invalid(error: Error) -> BadLine {
 
 fn parse_time(text: &str) -> Result<Occurred, BadLine> {
     time::parse(text).ok_or_else(|| BadLine::new("the attribute `time` is no time as in RFC 3339"))
+}
+
+/// The version of a type that is not its first, in its one form.
+fn parse_version(raw: &str) -> Option<u32> {
+    raw.parse().ok().filter(|version: &u32| *version > 1 && version.to_string() == raw)
 }
 
 fn is_canonical(text: &str) -> bool {
@@ -122,6 +134,7 @@ struct Told {
     time: bool,
     correlation: bool,
     causation: bool,
+    version: bool,
     base64: bool,
 }
 
@@ -134,6 +147,7 @@ impl Told {
             "time" => self.time,
             "correlationid" => self.correlation,
             "causationid" => self.causation,
+            "annalsversion" => self.version,
             "data_base64" => self.base64,
             _ => false,
         }
@@ -165,5 +179,5 @@ fn extensions(line: &Line<'_>, told: &Told) -> Vec<(String, Vec<u8>)> {
 }
 
 fn can_be_key(name: &str) -> bool {
-    PREFIX.len() + name.len() <= KEY_LEN_MAX && !name.chars().any(char::is_control)
+    !name.is_empty() && PREFIX.len() + name.len() <= KEY_LEN_MAX && !name.chars().any(char::is_control)
 }

@@ -23,8 +23,13 @@ pub(crate) fn encode(event: &Event, kind: &str, out: &mut Vec<u8>) {
     let correlation = Some(event.correlation()).filter(|correlation| *correlation != event.id());
     put_own(out, "correlationid", own.correlation, || correlation.map(|id| id.to_string()));
     put_own(out, "causationid", own.causation, || event.causation().map(|id| id.to_string()));
+    let version = event.extension("annals/version");
+    if let Some(version) = version {
+        put_raw(out, "annalsversion", version);
+    }
     for (key, value) in event.extensions() {
         match key.strip_prefix(PREFIX) {
+            Some("annalsversion") if version.is_some() => {}
             Some(name) if !is_told(name) => put_raw(out, name, value),
             None if key == OTHERS => put_others(out, value),
             _ => {}

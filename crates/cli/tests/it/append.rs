@@ -82,3 +82,15 @@ fn an_event_is_found_by_its_id() {
     let absent = place.run(&["get", "a07d7a6d-be3e-57fd-9a74-91b1331e74c6"]).done(1);
     assert_eq!(absent.err, "annals: no event has the id a07d7a6d-be3e-57fd-9a74-91b1331e74c6\n");
 }
+
+#[test]
+fn an_extension_is_carried_beside_the_payload() {
+    let place = Place::new();
+    let append = |extension: &str| place.run(&[PLACED, &["--extension", extension]].concat());
+    append("shop/terminal=till=3").done(0);
+    let event = place.run(&["read", "--all", "--json"]).done(0).json();
+    assert_eq!(event[0]["extensions"], serde_json::json!({ "shop/terminal": "till=3" }));
+    assert!(append("shop/terminal").done(2).err.contains("KEY=VALUE"));
+    let refused = append("annals/version=2").done(1).err;
+    assert!(refused.contains("\"annals/version\" is in the namespace annals"), "{refused}");
+}

@@ -54,22 +54,6 @@ fn an_event_is_read_back_as_it_was_appended() {
 }
 
 #[test]
-fn typed_payloads_come_back() {
-    #[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-    struct Placed {
-        item: String,
-        count: u32,
-    }
-    let store = store();
-    let at = coordinate("order:1");
-    let placed = Placed { item: "chair".to_owned(), count: 2 };
-    let receipt = store.append(&NewEvent::encode(&at, kind(), &placed).unwrap()).unwrap();
-    let event = store.get(receipt.id).unwrap().unwrap();
-    assert_eq!(event.decode::<Placed>().unwrap(), placed);
-    assert!(matches!(event.decode::<u64>(), Err(Error::Invalid { what: "payload", .. })));
-}
-
-#[test]
 fn expectations_are_about_the_stream_before_the_append() {
     let store = store();
     let at = coordinate("order:1");

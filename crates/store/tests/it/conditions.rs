@@ -259,7 +259,8 @@ fn decisions_of_many_threads_lose_nothing() {
                 for _ in 0..25 {
                     let taken = store.decide(&query, |events| {
                         let next = events.count() as u64 + 1;
-                        Ok::<_, Error>(vec![NewEvent::encode(&counter, kind(1), &next)?])
+                        let payload = next.to_le_bytes().to_vec().into();
+                        Ok::<_, Error>(vec![NewEvent::with_payload(&counter, kind(1), payload)])
                     });
                     match taken {
                         Ok(receipts) => assert_eq!(receipts.len(), 1),
@@ -269,7 +270,8 @@ fn decisions_of_many_threads_lose_nothing() {
             });
         }
     });
-    let numbers: Vec<u64> = store.query(query).map(|event| event.unwrap().decode().unwrap()).collect();
+    let number = |event: &annals::Event| u64::from_le_bytes(event.payload().unwrap().try_into().unwrap());
+    let numbers: Vec<u64> = store.query(query).map(|event| number(&event.unwrap())).collect();
     assert_eq!(numbers, (1..=100).collect::<Vec<_>>());
 }
 

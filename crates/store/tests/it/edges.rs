@@ -1,6 +1,9 @@
 //! The edges of what can be counted, and bytes that would like to take more than they are.
 
-use annals::{Coordinate, Error, Kind, MemoryDirectory, NewEvent, Options, Query, Revision, Sequence};
+use annals::{
+    Coordinate, Error, Kind, MemoryDirectory, NewEvent, Options, Query, Revision, Sequence,
+    typed::DecodeError,
+};
 use annals_wire::{
     CheckpointHead, Generation, MANIFEST_SLOT_LEN, Manifest, Recorded, Salt, SegmentHeader, SegmentId,
     StoreId,
@@ -144,8 +147,9 @@ fn nested(depth: usize) -> Vec<u8> {
     bytes
 }
 
-#[derive(Debug, serde::Deserialize)]
-struct Nested(#[expect(dead_code, reason = "only decoded")] Vec<Self>);
+#[derive(Debug, annals::Event, serde::Serialize, serde::Deserialize)]
+#[event(name = "nested")]
+struct Nested(Vec<Self>);
 
 /// A payload is bytes, whatever it would decode to; decoding it is asked for, and ends in an error.
 #[test]
@@ -154,11 +158,12 @@ fn a_payload_is_not_decoded_unasked() {
     let at = Coordinate::new("entity", "scope").unwrap();
     let bombs = [nested(1_000_000), vec![0xdd, 0xff, 0xff, 0xff, 0xff], vec![0xc6, 0xff, 0xff, 0xff, 0xff]];
     for bomb in bombs {
-        let receipt = store.append(&NewEvent::new(&at, Kind::new(0x2001).unwrap(), &bomb)).unwrap();
+        let receipt = store.append(&NewEvent::new(&at, store.kind("nested").unwrap(), &bomb)).unwrap();
         let event = store.get(receipt.id).unwrap().unwrap();
         assert_eq!(event.payload(), Some(&bomb[..]));
-        let decoded = event.decode::<Vec<Nested>>();
-        assert!(matches!(decoded, Err(Error::Invalid { what: "payload", .. })));
+        let decoded = event.decode::<Nested>();
+        let is_told = matches!(decoded, Err(Error::Decode { source: DecodeError::Payload { .. }, .. }));
+        assert!(is_told, "{decoded:?}");
     }
     assert_eq!(store.all().map(Result::unwrap).count(), 3);
     store.close().unwrap();
