@@ -32,15 +32,16 @@ struct Needs {
 impl Worker {
     /// Something was appended that nobody syncs.
     pub(crate) fn wake_to_sync(&self) {
-        if !self.is_sync_due.swap(true, Ordering::AcqRel) {
-            drop(lock(&self.needs));
-            self.woken.notify_one();
-        }
+        self.raise(&self.is_sync_due);
     }
 
     /// Something was appended that is to be durable as soon as can be.
     fn wake_to_flush(&self) {
-        if !self.is_flush_due.swap(true, Ordering::AcqRel) {
+        self.raise(&self.is_flush_due);
+    }
+
+    fn raise(&self, flag: &AtomicBool) {
+        if !flag.swap(true, Ordering::AcqRel) {
             drop(lock(&self.needs));
             self.woken.notify_one();
         }

@@ -18,6 +18,7 @@ const GROUP: &str = "crates/store/src/group.rs";
 const PART: &str = "crates/store/src/part.rs";
 const SEAL: &str = "crates/store/src/seal.rs";
 const STORE: &str = "crates/store/src/store.rs";
+const TICKET: &str = "crates/store/src/ticket.rs";
 
 /// The turn after a flight, with those who wait woken before it is published, and behind it.
 const WOKEN_FIRST: &str = "        self.landed(group).notify_all();
@@ -144,8 +145,8 @@ pub(super) const BITES: &[Bite] = &[
     Bite {
         model: "a_repeat_is_no_earlier_than_the_first",
         path: APPEND,
-        line: "self.settle_sequence(turn, last, durability.max(Durability::Written))?;",
-        instead: "self.settle_sequence(turn, last, Durability::Written)?;",
+        line: "self.settle_sequence(turn, last, durability.max(Durability::Written))?",
+        instead: "{ let _ = durability; self.settle_sequence(turn, last, Durability::Written)? }",
     },
     // What is staged and not published is in no answer.
     Bite {
@@ -197,6 +198,20 @@ pub(super) const BITES: &[Bite] = &[
         path: BACKGROUND,
         line: "            drop(thread.join());",
         instead: "            drop(thread);",
+    },
+    // Who waits for a ticket waits for the disk and not for its place.
+    Bite {
+        model: "a_ticket_is_durable_when_it_says_so",
+        path: TICKET,
+        line: "        if sequence <= turn.durable.sequence {",
+        instead: "        if sequence <= turn.appended.sequence {",
+    },
+    // A condition is asked of what others staged since it was looked at.
+    Bite {
+        model: "a_condition_has_one_winner",
+        path: APPEND,
+        line: "None => self.ask(|_| condition.find_in_part(cold.view.store, cold.view.last()))?,",
+        instead: "None => None,",
     },
 ];
 
