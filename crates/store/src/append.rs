@@ -11,13 +11,14 @@ use std::{
 use annals_index::Entry as IndexEntry;
 use annals_segment::{Entry, Log};
 use annals_wire::{
-    Batch, Control, ControlStamp, Coordinate, Depth, Digest, EVENT_STAMP_LEN, EventStamp, FrameType, Kind,
-    KindName, Lane, Recorded, Revision, Sequence, StreamKey, event_hash, frame_len,
+    Batch, Control, ControlStamp, Digest, EVENT_STAMP_LEN, EventStamp, FrameType, Kind, KindName, Lane,
+    Recorded, Revision, Sequence, StreamKey, event_hash, frame_len,
 };
 
 use crate::{
     Condition, Durability, Error, Expected, NewEvent, Receipt,
     checkpoint::LAG_BYTES_MAX,
+    lanes,
     new_event::Prepared,
     part::{Part, PartIndex},
     store::{Shared, lock},
@@ -83,7 +84,9 @@ impl Shared {
         let now = self.options.clock.now_millis();
         let mut batch = Vec::with_capacity(events.len());
         for event in events {
-            let prepared = event.prepare(|schema| self.kind_of(schema), &batch, || writer.ids.next(now))?;
+            let lane = self.lane_of(event, &batch)?;
+            let kind_of = |schema: &_| self.kind_of(schema);
+            let prepared = event.prepare(lane, kind_of, &batch, || writer.ids.next(now))?;
             batch.push(prepared);
         }
         let len = self.check(&batch)?;
@@ -184,8 +187,7 @@ impl Shared {
     /// Looks up what may touch cold pages, before the turn. What the growing part knows is looked up in it.
     fn look_up(&self, batch: &[Prepared<'_>], condition: &Condition) -> Result<Cold, Error> {
         self.ask(|view| {
-            let head = |coordinate: &Coordinate| {
-                let key = coordinate.stream(Lane(0));
+            let head = |key: StreamKey<'_>| {
                 let is_warm = view.last().head(key)?.is_some();
                 if is_warm { Ok(None) } else { view.older_head(key) }
             };
@@ -197,10 +199,10 @@ impl Shared {
                 failed: condition.find_older(view)?,
             };
             for (coordinate, _) in &condition.streams {
-                cold.condition_heads.push(head(coordinate)?);
+                cold.condition_heads.push(head(coordinate.stream(Lane(0)))?);
             }
             for event in batch {
-                cold.heads.push(head(event.coordinate)?);
+                cold.heads.push(head(event.key())?);
                 cold.ids.push(if event.is_given { view.find_older_id(event.id)? } else { None });
             }
             Ok(cold)
@@ -253,7 +255,7 @@ impl Shared {
     ) -> Result<HashMap<StreamKey<'b>, Option<Head>>, Error> {
         let mut heads = HashMap::with_capacity(batch.len());
         for (event, cold_head) in batch.iter().zip(&cold.heads) {
-            let key = event.coordinate.stream(Lane(0));
+            let key = event.key();
             if let hash_map::Entry::Vacant(place) = heads.entry(key) {
                 let warm = self.ask(|_| cold.view.last().head(key))?;
                 place.insert(warm.or(*cold_head));
@@ -295,11 +297,12 @@ impl Shared {
         let view = self.view();
         let mut receipts = Vec::with_capacity(batch.len());
         for (index, event) in (0..).zip(batch) {
-            let key = event.coordinate.stream(Lane(0));
+            let key = event.key();
             let head = heads.get(&key).copied().flatten();
             let stamped = stamp(turn, event, head, Batch { index, count }, now)?;
             let revision = stamped.stamp.revision;
-            heads.insert(key, Some(Head { revision, hash: stamped.stamp.hash }));
+            let fork_depth = lanes::fork_depth(event.lane);
+            heads.insert(key, Some(Head { revision, hash: stamped.stamp.hash, fork_depth }));
             insert(view.last(), event, &stamped);
             receipts.push(Receipt {
                 id: event.id,
@@ -452,7 +455,8 @@ fn stamp(
     let revision = revision.expect("a stream has fewer events than there are sequences");
     let mut stamp =
         EventStamp { revision, recorded, kind: event.kind, flags: event.flags, hash: Digest::NONE };
-    let previous = head.map_or(Digest::NONE, |head| head.hash);
+    let fork_hash = event.lane.and_then(|on| on.fork_hash);
+    let previous = head.map(|head| head.hash).or(fork_hash).unwrap_or(Digest::NONE);
     let fields = stamp.hashed(sequence, batch);
     let head_bytes = event.body.get(..event.head_len).unwrap_or_default();
     stamp.hash = event_hash(previous, &fields, head_bytes, event.payload);
@@ -483,10 +487,10 @@ fn insert(part: &Part, event: &Prepared<'_>, stamped: &Stamped) {
         id: event.id,
         correlation: event.correlation,
         causation: event.causation,
-        stream: event.coordinate.stream(Lane(0)),
+        stream: event.key(),
         kind: event.kind,
         revision: stamped.stamp.revision,
-        fork_depth: Depth(0),
+        fork_depth: lanes::fork_depth(event.lane),
         recorded: stamped.stamp.recorded,
         hash: stamped.stamp.hash,
     };
@@ -500,8 +504,12 @@ pub(crate) fn log(turn: &mut Turn) -> Result<&mut Log, Error> {
 
 fn check_expected(batch: &[Prepared<'_>], heads: &HashMap<StreamKey<'_>, Option<Head>>) -> Result<(), Error> {
     for event in batch {
-        let key = event.coordinate.stream(Lane(0));
-        check_head(key, event.expected, heads.get(&key).copied().flatten())?;
+        let key = event.key();
+        let head = heads.get(&key).copied().flatten();
+        if event.forks() {
+            check_head(key, Expected::None, head)?;
+        }
+        check_head(key, event.expected, head)?;
     }
     Ok(())
 }

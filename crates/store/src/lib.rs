@@ -64,6 +64,7 @@ mod append;
 mod condition;
 mod decide;
 mod group;
+mod lanes;
 mod ticket;
 mod turn;
 

@@ -3,11 +3,11 @@
 use std::{borrow::Cow, fmt};
 
 use annals_wire::{
-    Coordinate, Digest, EventContent, EventFlags, EventId, Kind, Occurred, Recorded, Revision, Sequence, Tag,
-    blake3_digest,
+    Coordinate, Digest, EventContent, EventFlags, EventId, Kind, Lane, Occurred, Recorded, Revision,
+    Sequence, StreamKey, Tag, blake3_digest,
 };
 
-use crate::{Durability, Error, extension, typed::Schema};
+use crate::{Durability, Error, extension, lanes::OnLane, typed::Schema};
 
 /// Where an append expects its stream to be, before the append.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -81,6 +81,8 @@ pub struct NewEvent<'a> {
     occurred: Option<Occurred>,
     tags: Vec<Tag>,
     extensions: Vec<(Cow<'a, str>, Cow<'a, [u8]>)>,
+    lane: Lane,
+    fork: Option<EventId>,
     expected: Expected,
 }
 
@@ -130,6 +132,8 @@ impl<'a> NewEvent<'a> {
             occurred: None,
             tags: Vec::new(),
             extensions: Vec::new(),
+            lane: Lane(0),
+            fork: None,
             expected: Expected::Any,
         }
     }
@@ -236,6 +240,22 @@ impl<'a> NewEvent<'a> {
         self
     }
 
+    /// The lane of its coordinate that it is appended to, instead of the trunk. The lane is there, or an earlier item of
+    /// the batch forks it; else the append is refused with [`Error::Invalid`].
+    #[must_use]
+    pub fn lane(mut self, lane: Lane) -> Self {
+        self.lane = lane;
+        self
+    }
+
+    /// The first event of a new lane, 1 or more, of its coordinate, which forks from the event `from` of any lane of it
+    /// and goes on from there. Where the lane has an event already the append is refused with [`Error::Conflict`].
+    #[must_use]
+    pub fn fork(mut self, lane: Lane, from: EventId) -> Self {
+        (self.lane, self.fork) = (lane, Some(from));
+        self
+    }
+
     /// Where its stream must be before the append; in a batch, before the batch.
     #[must_use]
     pub fn expected(mut self, expected: Expected) -> Self {
@@ -243,10 +263,20 @@ impl<'a> NewEvent<'a> {
         self
     }
 
+    pub(crate) fn coordinate(&self) -> &'a Coordinate {
+        self.coordinate
+    }
+
+    /// Its lane, and which event that forks from where it is the lane's first.
+    pub(crate) fn on_lane(&self) -> (Lane, Option<EventId>) {
+        (self.lane, self.fork)
+    }
+
     /// Everything about the event that needs no turn: its body, its checksum, the digest of its payload. `earlier` are
-    /// the items before it in its batch; `kind_of` finds the kind of a type.
+    /// the items before it in its batch, `lane` is where it was found to belong; `kind_of` finds the kind of a type.
     pub(crate) fn prepare(
         &self,
+        lane: Option<OnLane>,
         kind_of: impl FnOnce(&Schema) -> Result<Kind, Error>,
         earlier: &[Prepared<'_>],
         make_id: impl FnOnce() -> EventId,
@@ -267,7 +297,7 @@ impl<'a> NewEvent<'a> {
             causation,
             occurred: self.occurred,
             coordinate: self.coordinate,
-            lane: None,
+            lane: lane.map(|on| (on.lane, on.fork)),
             tags: &tags,
             extensions: &extensions,
             payload: &self.payload,
@@ -284,6 +314,7 @@ impl<'a> NewEvent<'a> {
             correlation: self.correlation.filter(|correlation| *correlation != id),
             causation,
             coordinate: self.coordinate,
+            lane,
             kind,
             tags,
             expected: self.expected,
@@ -305,6 +336,8 @@ pub(crate) struct Prepared<'a> {
     pub(crate) correlation: Option<EventId>,
     pub(crate) causation: Option<EventId>,
     pub(crate) coordinate: &'a Coordinate,
+    /// `None` on the trunk.
+    pub(crate) lane: Option<OnLane>,
     pub(crate) kind: Kind,
     pub(crate) tags: Cow<'a, [Tag]>,
     pub(crate) expected: Expected,
@@ -313,6 +346,18 @@ pub(crate) struct Prepared<'a> {
     pub(crate) body: Vec<u8>,
     pub(crate) body_crc: u32,
     pub(crate) payload: Digest,
+}
+
+impl Prepared<'_> {
+    /// Its stream.
+    pub(crate) fn key(&self) -> StreamKey<'_> {
+        self.coordinate.stream(self.lane.map_or(Lane(0), |on| on.lane))
+    }
+
+    /// Whether it is to be the first of its lane.
+    pub(crate) fn forks(&self) -> bool {
+        self.lane.is_some_and(|on| on.fork.event.is_some())
+    }
 }
 
 /// What an append returns.

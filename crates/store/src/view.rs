@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use annals_checkpoint::{LazyRun, RunRange};
 use annals_index::{Direction, Index, Query, RunIndex};
-use annals_wire::{Digest, EventId, Key, Revision, SegmentId, Sequence, StoreId, StreamKey};
+use annals_wire::{Depth, Digest, EventId, Key, Revision, SegmentId, Sequence, StoreId, StreamKey};
 
 pub(crate) use self::ids::HashedId;
 use crate::{Event, part::Part, sync::Arc};
@@ -45,6 +45,8 @@ impl From<annals_segment::Error> for Trouble {
 pub(crate) struct Head {
     pub(crate) revision: Revision,
     pub(crate) hash: Digest,
+    /// The depth of the event that its lane forks from; 0 on the trunk.
+    pub(crate) fork_depth: Depth,
 }
 
 /// An event that was found in the index.
@@ -70,12 +72,12 @@ impl Part {
             let Some(stream) = index.find_stream(key)? else { return Ok(None) };
             let last = stream.rows.at(stream.rows.len() - 1)?.unwrap_or_default();
             let last = index.row(last)?.map(|row| self.found(last, row.offset));
-            Ok(Some((stream.last_revision(), stream.head, last)))
+            Ok(Some((stream.last_revision(), stream.head, stream.fork_depth, last)))
         })?;
         match stream {
             None => Ok(None),
-            Some((revision, Some(hash), _)) => Ok(Some(Head { revision, hash })),
-            Some((revision, None, Some(last))) => self.read_head(key, revision, &last).map(Some),
+            Some((revision, Some(hash), fork_depth, _)) => Ok(Some(Head { revision, hash, fork_depth })),
+            Some((revision, None, _, Some(last))) => self.read_head(key, revision, &last).map(Some),
             Some(_) => Err(self.trouble("a stream ends with a row that is not there".to_owned())),
         }
     }
@@ -85,7 +87,8 @@ impl Part {
         let event = last.read()?;
         let view = event.view();
         if view.stream == key && view.stamp.revision == revision {
-            return Ok(Head { revision, hash: view.stamp.hash });
+            let fork_depth = view.fork.map_or(Depth(0), |fork| fork.depth);
+            return Ok(Head { revision, hash: view.stamp.hash, fork_depth });
         }
         let (stream, found) = (view.stream, view.stamp.revision);
         Err(self
@@ -145,10 +148,19 @@ impl View {
         self.parts.last().expect("a store has at least its newest segment's part")
     }
 
+    /// The end of the stream `key`.
+    pub(crate) fn head(&self, key: StreamKey<'_>) -> Result<Option<Head>, Trouble> {
+        self.head_in(key, self.parts.len())
+    }
+
     /// The end of the stream `key` in the parts before the last.
     pub(crate) fn older_head(&self, key: StreamKey<'_>) -> Result<Option<Head>, Trouble> {
+        self.head_in(key, self.parts.len() - 1)
+    }
+
+    fn head_in(&self, key: StreamKey<'_>, count: usize) -> Result<Option<Head>, Trouble> {
         let coordinate = Key::Coordinate { scope: key.scope, entity: key.entity };
-        self.newest(coordinate.hash(self.store), self.parts.len() - 1, |part| part.head(key))
+        self.newest(coordinate.hash(self.store), count, |part| part.head(key))
     }
 
     /// The part that holds, or would hold, the event with `sequence`.

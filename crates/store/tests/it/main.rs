@@ -18,6 +18,7 @@ mod forged_checkpoint;
 mod forged_tables;
 mod groups;
 mod history;
+mod lanes;
 mod lazily;
 mod leftovers;
 mod letting_go;
