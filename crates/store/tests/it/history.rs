@@ -10,8 +10,8 @@ use std::{
 };
 
 use annals::{
-    Background, Clock, Coordinate, Digest, Durability, Error, Event, EventId, Events, Expected, Kind,
-    MemoryDirectory, NewEvent, Occurred, Options, Query, QueryItem, Receipt, Recorded, Revision,
+    Background, Clock, Coordinate, Depth, Digest, Durability, Error, Event, EventId, Events, Expected, Kind,
+    Lane, MemoryDirectory, NewEvent, Occurred, Options, Query, QueryItem, Receipt, Recorded, Revision,
     SeededEntropy, Sequence, Store, Tag,
 };
 use annals_wire::{SEGMENT_HEADER_LEN, SegmentHeader};
@@ -87,6 +87,8 @@ pub(crate) struct Facts {
     pub(crate) kind: Kind,
     pub(crate) entity: String,
     pub(crate) scope: String,
+    pub(crate) lane: Lane,
+    pub(crate) depth: Depth,
     pub(crate) correlation: EventId,
     pub(crate) causation: Option<EventId>,
     pub(crate) occurred: Option<Occurred>,
@@ -106,6 +108,8 @@ impl Facts {
             kind: event.kind(),
             entity: event.entity().to_owned(),
             scope: event.scope().to_owned(),
+            lane: event.lane(),
+            depth: event.depth(),
             correlation: event.correlation(),
             causation: event.causation(),
             occurred: event.occurred(),
@@ -140,13 +144,18 @@ pub(crate) struct Draft {
     pub(crate) links: [Link; 2],
     pub(crate) extras: bool,
     pub(crate) len: usize,
+    /// Where it is wanted; an event of a coordinate without history stays on the trunk.
+    pub(crate) lane: u32,
+    /// What it forks from, known when it is sent.
+    pub(crate) fork: Option<EventId>,
 }
 
 impl Draft {
     /// An event of `len` bytes without anything special.
     pub(crate) fn plain(entity: usize, len: usize) -> Self {
         let links = [Link::None, Link::None];
-        Self { entity: entity % ENTITIES.len(), scope: 0, kind: 0, tags: 0, links, extras: false, len }
+        let entity = entity % ENTITIES.len();
+        Self { entity, scope: 0, kind: 0, tags: 0, links, extras: false, len, lane: 0, fork: None }
     }
 
     /// An event with something of everything.
@@ -159,6 +168,8 @@ impl Draft {
             links: [Link::Earlier(number as u64 / 2), Link::Earlier(number as u64 / 3)],
             extras: number.is_multiple_of(2),
             len,
+            lane: 0,
+            fork: None,
         }
     }
 }
@@ -187,10 +198,13 @@ fn drafts() -> impl Strategy<Value = Draft> {
     ];
     let strings = (0..ENTITIES.len(), 0..SCOPES.len(), 0..KINDS.len(), 0..8_u8);
     let len = prop_oneof![8 => 0..300_usize, 2 => 300..1500_usize, 1 => Just(5000)];
-    (strings, [link.clone(), link], any::<bool>(), len).prop_map(|(strings, links, extras, len)| {
-        let (entity, scope, kind, tags) = strings;
-        Draft { entity, scope, kind, tags, links, extras, len }
-    })
+    let lane = prop_oneof![4 => Just(0), 1 => 1..3_u32];
+    (strings, [link.clone(), link], any::<bool>(), len, lane).prop_map(
+        |(strings, links, extras, len, lane)| {
+            let (entity, scope, kind, tags) = strings;
+            Draft { entity, scope, kind, tags, links, extras, len, lane, fork: None }
+        },
+    )
 }
 
 pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -334,11 +348,13 @@ impl History {
     fn send(&mut self, drafts: &[Draft], has_ids: bool, durability: Durability) {
         let ids: Vec<_> = (0..drafts.len() as u64).map(|index| id(self.numbers + index)).collect();
         self.numbers += drafts.len() as u64;
+        let drafts = &self.on_lanes(drafts);
         let receipts = append(self.store(), drafts, has_ids.then_some(&ids), durability).unwrap();
         let first = self.events.len();
         for (draft, receipt) in drafts.iter().zip(&receipts) {
             assert!(!receipt.is_repeat && receipt.durability >= durability);
-            let facts = facts(draft, receipt, has_ids);
+            let mut facts = facts(draft, receipt, has_ids);
+            facts.depth = self.next_depth(&facts, draft.fork);
             assert_eq!(facts.sequence.0, self.events.len() as u64 + 1);
             assert_eq!(facts.revision, next_revision(&self.events, &facts));
             self.events.push(facts);
@@ -349,6 +365,34 @@ impl History {
         let ids = receipts.iter().map(|receipt| receipt.id).collect();
         // A batch whose ids the store made is sent again with them, and is a repeat all the same.
         self.batches.push((first, drafts.to_vec(), ids));
+    }
+
+    /// `drafts` as they can be sent: the first of a lane forks from the newest event of its coordinate.
+    fn on_lanes(&self, drafts: &[Draft]) -> Vec<Draft> {
+        let mut sent: Vec<Draft> = Vec::new();
+        for draft in drafts {
+            let mut draft = draft.clone();
+            let (entity, scope) = (ENTITIES[draft.entity], SCOPES[draft.scope]);
+            let own = |event: &&Facts| event.entity == entity && event.scope == scope;
+            let is_begun = self.events.iter().filter(own).any(|event| event.lane.0 == draft.lane)
+                || sent.iter().any(|other| {
+                    (other.entity, other.scope, other.lane) == (draft.entity, draft.scope, draft.lane)
+                });
+            if draft.lane != 0 && !is_begun {
+                draft.fork = self.events.iter().rev().find(own).map(|event| event.id);
+                draft.lane = draft.fork.map_or(0, |_| draft.lane);
+            }
+            sent.push(draft);
+        }
+        sent
+    }
+
+    fn next_depth(&self, next: &Facts, fork: Option<EventId>) -> Depth {
+        let before = match fork {
+            Some(fork) => self.events.iter().find(|event| event.id == fork),
+            None => self.events.iter().rfind(|event| is_same_stream(event, next)),
+        };
+        before.map_or(Depth(0), |before| Depth(before.depth.0 + 1))
     }
 
     fn repeat(&mut self, place: usize) {
@@ -372,8 +416,11 @@ impl History {
 }
 
 fn next_revision(events: &[Facts], next: &Facts) -> Revision {
-    let is_before = |event: &&Facts| (&event.scope, &event.entity) == (&next.scope, &next.entity);
-    Revision(events.iter().filter(is_before).count() as u64 + 1)
+    Revision(events.iter().filter(|event| is_same_stream(event, next)).count() as u64 + 1)
+}
+
+fn is_same_stream(event: &Facts, other: &Facts) -> bool {
+    (&event.scope, &event.entity, event.lane) == (&other.scope, &other.entity, other.lane)
 }
 
 fn link(link: &Link, own: Option<EventId>) -> Option<EventId> {
@@ -416,6 +463,10 @@ pub(crate) fn append(
         if draft.extras {
             event = event.occurred(Occurred(-7)).extension("b/b", &b"value"[..]).extension("a/a", &b""[..]);
         }
+        let event = match draft.fork {
+            Some(from) => event.fork(Lane(draft.lane), from),
+            None => event.lane(Lane(draft.lane)),
+        };
         event.expected(Expected::Any)
     };
     let events: Vec<_> = (0..drafts.len()).map(event).collect();
@@ -438,6 +489,8 @@ fn facts(draft: &Draft, receipt: &Receipt, has_id: bool) -> Facts {
         kind: Kind::new(KINDS[draft.kind]).unwrap(),
         entity: ENTITIES[draft.entity].to_owned(),
         scope: SCOPES[draft.scope].to_owned(),
+        lane: Lane(draft.lane),
+        depth: Depth(receipt.revision.0 - 1),
         correlation: link(&draft.links[0], own).unwrap_or(receipt.id),
         causation: link(&draft.links[1], own),
         occurred: draft.extras.then_some(Occurred(-7)),
@@ -457,7 +510,7 @@ fn facts(draft: &Draft, receipt: &Receipt, has_id: bool) -> Facts {
 /// What a question asks for.
 #[derive(Debug, Clone)]
 enum Ask {
-    Stream(Coordinate),
+    Stream(Coordinate, Lane),
     Query(Query),
 }
 
@@ -486,7 +539,7 @@ impl Question {
 
     fn put(&self, store: &Store) -> Events {
         match &self.ask {
-            Ask::Stream(coordinate) => store.stream(coordinate),
+            Ask::Stream(coordinate, lane) => store.lane(coordinate, *lane),
             Ask::Query(query) => store.query(query.clone()),
         }
     }
@@ -513,6 +566,7 @@ impl Answers {
         }
         query(QueryItem::new().entity_prefix("order:1"), &|event| event.entity.starts_with("order:1"));
         query(QueryItem::new().entity("user:1"), &|event| event.entity == "user:1");
+        query(QueryItem::new().lane(Lane(1)), &|event| event.lane == Lane(1));
         let ids: BTreeSet<_> =
             events.iter().flat_map(|event| [Some(event.correlation), event.causation]).flatten().collect();
         let first_of_conversations = questions.len();
@@ -527,15 +581,15 @@ impl Answers {
             .iter_mut()
             .for_each(|question| question.is_of_conversation = true);
         let streams: BTreeSet<_> =
-            events.iter().map(|event| (event.scope.clone(), event.entity.clone())).collect();
-        for (scope, entity) in streams {
+            events.iter().map(|event| (event.scope.clone(), event.entity.clone(), event.lane)).collect();
+        for (scope, entity, lane) in streams {
             let coordinate = Coordinate::new(&entity, &scope).unwrap();
-            questions.push(Question::new(&events, Ask::Stream(coordinate), |event| {
-                (&event.scope, &event.entity) == (&scope, &entity)
+            questions.push(Question::new(&events, Ask::Stream(coordinate, lane), |event| {
+                (&event.scope, &event.entity, event.lane) == (&scope, &entity, lane)
             }));
         }
-        questions
-            .push(Question::new(&events, Ask::Stream(Coordinate::new("no", "such").unwrap()), |_| false));
+        let absent = Ask::Stream(Coordinate::new("no", "such").unwrap(), Lane(0));
+        questions.push(Question::new(&events, absent, |_| false));
         Self { events, names, questions, is_brief: false }
     }
 
@@ -637,13 +691,13 @@ impl Answers {
     fn check_streams(&self, streams: &[annals::StreamInfo], context: &str) {
         let mut expected = BTreeMap::new();
         for event in &self.events {
-            *expected.entry((event.scope.as_str(), event.entity.as_str())).or_insert(0) += 1;
+            *expected.entry((event.scope.as_str(), event.entity.as_str(), event.lane)).or_insert(0) += 1;
         }
         let found: Vec<_> = streams
             .iter()
             .map(|stream| {
-                assert_eq!(stream.count, stream.revision.0, "{context}: a trunk has no gaps");
-                ((stream.scope.as_str(), stream.entity.as_str()), stream.count)
+                assert_eq!(stream.count, stream.revision.0, "{context}: a stream has no gaps");
+                ((stream.scope.as_str(), stream.entity.as_str(), stream.lane), stream.count)
             })
             .collect();
         assert_eq!(found, expected.into_iter().collect::<Vec<_>>(), "{context}: streams");

@@ -143,6 +143,7 @@ impl Read {
                     if self.is_backwards { event.revision.0 <= from } else { event.revision.0 >= from }
                 });
                 (event.entity.as_str(), event.scope.as_str()) == (ENTITIES[entity], SCOPES[scope])
+                    && event.lane.0 == 0
                     && is_within
             }
             None => {
