@@ -65,6 +65,7 @@ mod condition;
 mod decide;
 mod group;
 mod lanes;
+mod stage;
 mod ticket;
 mod turn;
 
@@ -98,6 +99,7 @@ pub use inspect::{InspectedSegment, Inspection, inspect, inspect_on};
 pub use new_event::{Expected, NewEvent, Receipt};
 pub use options::{Background, Durability, Options};
 pub use read::Events;
+pub use stage::Stage;
 pub use stats::Stats;
 pub use store::Store;
 pub use streams::StreamInfo;

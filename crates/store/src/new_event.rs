@@ -263,6 +263,10 @@ impl<'a> NewEvent<'a> {
         self
     }
 
+    pub(crate) fn payload_len(&self) -> u64 {
+        self.payload.len() as u64
+    }
+
     pub(crate) fn coordinate(&self) -> &'a Coordinate {
         self.coordinate
     }

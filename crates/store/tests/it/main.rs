@@ -32,6 +32,7 @@ mod recoveries;
 mod runs;
 mod small_store;
 mod space;
+mod stages;
 mod tickets;
 mod twins;
 mod typed;
