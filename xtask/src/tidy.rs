@@ -62,7 +62,17 @@ const LAYERS: &[Layer] = &[
     Layer {
         package: "annals",
         layers: &["annals-wire", "annals-segment", "annals-index", "annals-checkpoint", "annals-derive"],
-        external: &["blake3", "getrandom", "rmp-serde", "serde", "shuttle", "thiserror", "tracing", "uuid"],
+        external: &[
+            "blake3",
+            "getrandom",
+            "metrics",
+            "rmp-serde",
+            "serde",
+            "shuttle",
+            "thiserror",
+            "tracing",
+            "uuid",
+        ],
     },
     Layer {
         package: "annals-cli",

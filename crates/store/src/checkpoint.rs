@@ -2,7 +2,7 @@
 //!
 //! Invariant: it covers durable bytes only. While others append it is made from what lies on the disk.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Instant};
 
 use annals_checkpoint::{index_segment, write_checkpoint};
 use annals_index::{ActiveIndex, Index};
@@ -95,10 +95,14 @@ impl Shared {
             turn.checkpointed_bytes = turn.durable.bytes;
             turn.landmark
         };
+        let _span = tracing::debug_span!("checkpoint", store = %self.report.store).entered();
+        let start = Instant::now();
         let tables = self.tables(&landmark, is_last)?;
         let checkpoint = self.head(&landmark).encode(&tables);
         writer.space.check_derived(checkpoint.len() as u64)?;
-        Ok(write_checkpoint(&*self.directory, &checkpoint)?)
+        write_checkpoint(&*self.directory, &checkpoint)?;
+        self.metrics.checkpoint_seconds.record(start.elapsed());
+        Ok(())
     }
 
     /// The tables of the newest segment's frames before `landmark`. They are walked again, off the path of the

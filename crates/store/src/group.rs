@@ -7,6 +7,7 @@
 use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
+    time::Instant,
 };
 
 use annals_index::ActiveIndex;
@@ -16,6 +17,7 @@ use annals_wire::{Frontier, Sequence};
 use crate::{
     Durability, Error,
     append::log,
+    metrics::{Landed, precise},
     part::{Frames, Part},
     store::{Shared, lock},
     sync::{Arc, Condvar, MutexGuard, Ordering, PoisonError},
@@ -109,7 +111,9 @@ impl Shared {
         let durable = if sync { reach.bytes } else { turn.durable.bytes };
         turn.landing = Landing { written: reach.bytes, durable };
         drop(turn);
+        let start = Instant::now();
         let outcome = self.flown(&flight);
+        let took = start.elapsed();
         let mut turn = lock(&writer.turn);
         turn.is_led = false;
         // They go on when the turn is let go of, also where a panic does that: publishing calls a directory.
@@ -119,16 +123,24 @@ impl Shared {
         }
         let landed = log(&mut turn)?.land(flight, outcome);
         if landed.is_ok() {
-            turn.written = reach;
+            let before = std::mem::replace(&mut turn.written, reach);
             if sync {
                 turn.durable = reach;
                 turn.landmark = place;
                 self.ask_for_checkpoint(&mut turn)?;
             }
             self.publish(&turn);
+            let queue_bytes = turn.appended.bytes - turn.durable.bytes;
+            self.note_landed(&mut turn, &Landed { before, reach, is_synced: sync, took, queue_bytes });
         }
         landed.map_err(|source| Error::Stopped { durable: turn.durable.sequence, source })?;
         Ok(turn)
+    }
+
+    fn note_landed(&self, turn: &mut Turn, landed: &Landed) {
+        turn.tally.note(landed);
+        self.metrics.note(landed);
+        tracing::trace!(?landed, "a group landed");
     }
 
     /// What becomes of a flight. A panic under it, in a directory of somebody else's making, is a failure like any
@@ -148,6 +160,7 @@ impl Shared {
             return;
         }
         self.visible.store(visible.sequence.0, Ordering::Release);
+        self.metrics.visible_sequence.set(precise(visible.sequence.0));
         self.publish_frontier(turn, visible.sequence);
     }
 
@@ -203,6 +216,7 @@ impl Shared {
         // At most one sealed segment is ahead of its footer: where that is still being built, the writer waits.
         self.seal_or_tell();
         let note = turn.note();
+        let _span = tracing::debug_span!("rotate", store = %self.report.store).entered();
         let place = log(&mut turn)?.rotate(note);
         let place = place.map_err(|source| Error::Stopped { durable: turn.durable.sequence, source })?;
         let sealed = Arc::new(self.sealed_segment(place));
@@ -217,6 +231,7 @@ impl Shared {
         let kind_count = self.kinds.read().unwrap_or_else(PoisonError::into_inner).count();
         turn.landmark = turn.place(turn.log.as_ref().ok_or(Error::Closed)?, kind_count);
         turn.segment_start_bytes = turn.appended.bytes;
+        self.metrics.rotations.increment(1);
         self.publish_frontier(&turn, turn.durable.sequence);
         self.writer()?.worker.wake_to_work();
         Ok(turn)

@@ -79,6 +79,7 @@ mod streams;
 
 mod error;
 mod inspect;
+mod metrics;
 mod stats;
 mod verify;
 
@@ -96,6 +97,7 @@ pub use condition::Condition;
 pub use error::Error;
 pub use event::Event;
 pub use inspect::{InspectedSegment, Inspection, inspect, inspect_on};
+pub use metrics::Tally;
 pub use new_event::{Expected, NewEvent, Receipt};
 pub use options::{Background, Durability, Options};
 pub use read::Events;

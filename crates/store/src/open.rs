@@ -17,6 +17,7 @@ use crate::{
     background::WorkerThread,
     ids::IdSource,
     kinds::Kinds,
+    metrics::{Metrics, precise},
     part::{Frames, Part},
     store::Shared,
     sync::{Arc, AtomicBool, AtomicU64, Mutex, RwLock},
@@ -62,6 +63,7 @@ pub(crate) fn open(options: &Options, directory: &Arc<dyn Directory>) -> Result<
 }
 
 fn open_for_writing(options: Options, directory: Arc<dyn Directory>) -> Result<Store, Error> {
+    let _span = tracing::debug_span!("open", path = %directory.path().display()).entered();
     let mut report = OpenReport::default();
     let mut stopwatch = Stopwatch(Instant::now());
     if !options.create {
@@ -203,6 +205,7 @@ fn open_beside(
     view.take_runs(directory, &found.runs, options.sources.maps);
     report.run_count = view.runs.len() as u64;
     let visible = proven.unwrap_or(Sequence(u64::MAX)).min(last_sequence(&view, frontier));
+    let metrics = Metrics::of(report.store);
     let shared = Shared {
         directory: Arc::clone(directory),
         files,
@@ -212,6 +215,7 @@ fn open_beside(
         visible: AtomicU64::new(visible.0),
         kinds: Arc::new(RwLock::new(Kinds::new(loaded.fold.kind_names, options.register()))),
         is_checkpoint_damaged: AtomicBool::default(),
+        metrics,
         incidents: Mutex::default(),
         no_space: no_space.cloned(),
         writer: None,
@@ -427,6 +431,8 @@ fn start(
         checkpointing: Mutex::default(),
         merging: Mutex::default(),
     };
+    let metrics = Metrics::of(report.store);
+    metrics.visible_sequence.set(precise(last.0));
     let shared = Arc::new_cyclic(|shared| Shared {
         directory,
         files,
@@ -436,6 +442,7 @@ fn start(
         visible: AtomicU64::new(last.0),
         kinds: Arc::new(RwLock::new(kinds)),
         is_checkpoint_damaged: AtomicBool::default(),
+        metrics,
         incidents: Mutex::default(),
         no_space: None,
         writer: Some(Writer { thread: Mutex::new(WorkerThread::of(is_threaded, shared)), ..writer }),
@@ -487,6 +494,7 @@ fn first_turn(options: &Options, fold: &Fold, log: Log, tail_bytes: u64) -> Turn
         // Behind a segment that recovery sealed, all of the tail is before the newest one.
         segment_start_bytes: if log.end() == SEGMENT_HEADER_LEN as u64 { tail_bytes } else { 0 },
         owes_checkpoint: false,
+        tally: Default::default(),
         log: Some(log),
     }
 }

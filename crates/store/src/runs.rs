@@ -207,6 +207,7 @@ impl Shared {
 
     /// Errors of merging are told, and what was to be merged is asked as it is.
     pub(crate) fn merge_or_tell(&self) {
+        let _span = tracing::debug_span!("merge", store = %self.report.store).entered();
         if let Err(error) = self.merge_runs() {
             self.incident(format!("an index run could not be written: {error}"));
         }

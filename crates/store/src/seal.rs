@@ -53,6 +53,7 @@ impl Shared {
     }
 
     fn seal(&self, segment: &Arc<SealedSegment>, parts: &[Part]) -> Result<(), Error> {
+        let _span = tracing::debug_span!("seal", segment = %segment.place().id).entered();
         let digest = segment.digest()?;
         let footer = match parts {
             [Part { index: PartIndex::Active(index), .. }] => {

@@ -4,7 +4,10 @@ use annals_segment::Inventory;
 use annals_wire::Sequence;
 use serde::Serialize;
 
-use crate::{Error, Store};
+use crate::{
+    Error, Store, Tally,
+    store::{Shared, lock},
+};
 
 /// What a store holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -26,6 +29,10 @@ pub struct Stats {
     pub last_sequence: Sequence,
     /// When it was recorded, in Unix milliseconds.
     pub last_recorded_millis: Option<u64>,
+    /// Sealed segments that are open now.
+    pub open_segment_count: u64,
+    /// What was written since the store was opened; nothing where it only reads.
+    pub tally: Tally,
     /// What went wrong since the store was opened and did not end it.
     pub incidents: Vec<String>,
 }
@@ -51,7 +58,18 @@ impl Store {
             kind_count: self.kind_names().len() as u64,
             last_sequence,
             last_recorded_millis: last.map(|event| event.recorded().millis()),
+            open_segment_count: self.shared.files.open_count() as u64,
+            tally: self.shared.tally(),
             incidents: self.incidents(),
+        })
+    }
+}
+
+impl Shared {
+    fn tally(&self) -> Tally {
+        self.writer.as_ref().map_or_else(Tally::default, |writer| {
+            let turn = lock(&writer.turn);
+            Tally { queue_bytes: turn.appended.bytes - turn.durable.bytes, ..turn.tally }
         })
     }
 }

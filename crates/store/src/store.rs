@@ -11,6 +11,7 @@ use crate::{
     Condition, Durability, Error, Event, Events, NewEvent, Options, Receipt,
     append::Stay,
     kinds::Kinds,
+    metrics::Metrics,
     sync::{Arc, AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError, RwLock},
     turn::Writer,
     view::{Trouble, View},
@@ -47,6 +48,7 @@ pub(crate) struct Shared {
     pub(crate) kinds: Arc<RwLock<Kinds>>,
     /// Whether the checkpoint's tables turned out damaged, and it is to be replaced.
     pub(crate) is_checkpoint_damaged: AtomicBool,
+    pub(crate) metrics: Metrics,
     /// What went wrong since the open and was mended, or waits to be.
     pub(crate) incidents: Mutex<Vec<String>>,
     /// Why the store could be opened for reading only, though it was to be written.
@@ -321,6 +323,7 @@ impl Shared {
         let mut incidents = lock(&self.incidents);
         if incidents.last() != Some(&what) {
             incidents.push(what);
+            self.metrics.incidents.increment(1);
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     Error,
     background::{Worker, WorkerThread},
     ids::IdSource,
+    metrics::Tally,
     sync::{Arc, Condvar, Mutex},
 };
 
@@ -65,6 +66,7 @@ pub(crate) struct Turn {
     pub(crate) segment_start_bytes: u64,
     /// Whether the checkpoint that was found was rejected, and not yet replaced.
     pub(crate) owes_checkpoint: bool,
+    pub(crate) tally: Tally,
 }
 
 /// How far the log reaches in some respect.

@@ -23,6 +23,7 @@ mod lazily;
 mod leftovers;
 mod letting_go;
 mod metadata;
+mod metrics;
 mod misplaced;
 mod opening;
 mod panics;

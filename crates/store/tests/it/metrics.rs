@@ -1,0 +1,139 @@
+//! What a store counts: for a recorder of the `metrics` facade, and in its statistics.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use annals::{
+    Background, Coordinate, Durability, Kind, NewEvent, Options, SeededEntropy, SimulatedDirectory, Store,
+};
+use annals_segment::{Errno, Fault, Span};
+use metrics::{
+    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
+    SharedString, Unit,
+};
+
+/// Sums of counters, last values of gauges, how often histograms were given one.
+#[derive(Debug, Clone, Default)]
+struct Collected(Arc<Mutex<BTreeMap<String, f64>>>);
+
+#[derive(Debug)]
+struct Named(Collected, String);
+
+impl Named {
+    fn change(&self, change: impl FnOnce(&mut f64)) {
+        change(self.0.0.lock().unwrap().entry(self.1.clone()).or_default());
+    }
+}
+
+impl CounterFn for Named {
+    fn increment(&self, value: u64) {
+        self.change(|sum| *sum += f64::from(u32::try_from(value).unwrap()));
+    }
+
+    fn absolute(&self, value: u64) {
+        self.change(|sum| *sum = f64::from(u32::try_from(value).unwrap()));
+    }
+}
+
+impl GaugeFn for Named {
+    fn increment(&self, value: f64) {
+        self.change(|last| *last += value);
+    }
+
+    fn decrement(&self, value: f64) {
+        self.change(|last| *last -= value);
+    }
+
+    fn set(&self, value: f64) {
+        self.change(|last| *last = value);
+    }
+}
+
+impl HistogramFn for Named {
+    fn record(&self, _: f64) {
+        self.change(|count| *count += 1.0);
+    }
+}
+
+impl Collected {
+    fn named(&self, key: &Key) -> Arc<Named> {
+        assert!(key.labels().any(|label| label.key() == "store" && label.value().len() == 36), "{key}");
+        Arc::new(Named(self.clone(), key.name().to_owned()))
+    }
+
+    fn of(&self, name: &str) -> f64 {
+        self.0.lock().unwrap().get(name).copied().unwrap_or_default()
+    }
+}
+
+impl Recorder for Collected {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        Counter::from_arc(self.named(key))
+    }
+
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::from_arc(self.named(key))
+    }
+
+    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::from_arc(self.named(key))
+    }
+}
+
+fn append(store: &Store, count: usize, durability: Durability) {
+    let at = Coordinate::new("a", "s").unwrap();
+    let events = vec![NewEvent::new(&at, Kind::new(0x2001).unwrap(), &[7; 500]); count];
+    store.append_batch_with(&events, durability).unwrap();
+}
+
+#[test]
+fn groups_are_counted_once_and_the_same_everywhere() {
+    let (collected, disk) = (Collected::default(), SimulatedDirectory::new());
+    let options = Options::new().create(true).segment_bytes(8192).background(Background::Manual);
+    let options = options.entropy(SeededEntropy::new(1));
+    let store = metrics::with_local_recorder(&collected, || options.open_on(disk.clone()).unwrap());
+    append(&store, 3, Durability::Durable);
+    append(&store, 2, Durability::Written);
+    append(&store, 1, Durability::Queued);
+    let tally = store.stats().unwrap().tally;
+    assert_eq!(
+        (tally.group_count, tally.sync_count, tally.event_count, tally.group_events_max),
+        (2, 1, 5, 3)
+    );
+    assert!(tally.queue_bytes > 1_500 && collected.of("annals_queue_bytes") > 1_000.0);
+    store.sync().unwrap();
+    for _ in 0..12 {
+        append(&store, 4, Durability::Durable);
+        store.pump().unwrap();
+    }
+    store.checkpoint().unwrap();
+    let tally = store.stats().unwrap().tally;
+    assert_eq!((tally.event_count, tally.queue_bytes), (54, 0));
+    let exactly = |number: u64| f64::from(u32::try_from(number).unwrap());
+    assert_eq!(collected.of("annals_appended_events"), 54.0);
+    assert_eq!(collected.of("annals_appended_bytes"), exactly(tally.byte_count));
+    assert_eq!(collected.of("annals_group_events"), exactly(tally.group_count));
+    assert_eq!(collected.of("annals_syncs"), exactly(tally.sync_count));
+    let flights = collected.of("annals_sync_seconds") + collected.of("annals_write_seconds");
+    assert!(flights >= exactly(tally.group_count), "a sync may be of none");
+    assert_eq!(collected.of("annals_durable_sequence"), 54.0);
+    assert_eq!(collected.of("annals_visible_sequence"), 54.0);
+    assert!(collected.of("annals_rotations") >= 3.0 && collected.of("annals_checkpoint_seconds") >= 1.0);
+    assert_eq!(collected.of("annals_incidents"), 0.0);
+    disk.inject(disk.operation_count(), Fault::Fail(Errno::Io), Span::Forever);
+    assert!(store.checkpoint().is_err() || collected.of("annals_incidents") > 0.0);
+    let reader = options_of_a_reader().open_read_only_on(disk.kill()).unwrap();
+    assert_eq!(reader.stats().unwrap().tally, annals::Tally::default());
+}
+
+fn options_of_a_reader() -> Options {
+    Options::new().background(Background::Manual)
+}
