@@ -35,6 +35,9 @@ enum Stores {
     /// What an ingest writes, and how long appends take meanwhile
     #[command(disable_help_flag = true)]
     Ingest(Words),
+    /// What conditions add to durable appends, tickets, and queries for few events among many
+    #[command(disable_help_flag = true)]
+    Conditions(Words),
 }
 
 /// What the program is told, as it stands.
@@ -59,6 +62,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(Stores::Open(words)) => return run_program("open", words),
         Some(Stores::Get(words)) => return run_program("get", words),
         Some(Stores::Ingest(words)) => return run_program("ingest", words),
+        Some(Stores::Conditions(words)) => return run_program("conditions", words),
         None => {}
     }
     for (package, name) in chosen(arguments.name.as_deref())? {

@@ -33,6 +33,7 @@ mod kept;
 mod appender;
 mod probe;
 
+mod conditions;
 mod get;
 mod ingest;
 mod open;
@@ -62,6 +63,8 @@ enum Verb {
     Get(get::Arguments),
     /// Measure what an ingest writes beside the log, and durable appends while that is written
     Ingest(ingest::Arguments),
+    /// Measure what conditions add to durable appends, tickets, and queries for few events among many
+    Conditions(conditions::Arguments),
     /// One measurement of `open`, in a process of its own
     #[command(hide = true)]
     Probe(probe::Arguments),
@@ -76,6 +79,7 @@ fn main() -> ExitCode {
         Verb::Open(arguments) => open::run(&arguments),
         Verb::Get(arguments) => get::run(&arguments),
         Verb::Ingest(arguments) => ingest::run(&arguments),
+        Verb::Conditions(arguments) => conditions::run(&arguments),
         Verb::Probe(arguments) => probe::run(&arguments),
         Verb::Append(arguments) => appender::run(&arguments),
     };

@@ -117,6 +117,19 @@ fn get_compares_stores_of_many_segments_and_one() {
 }
 
 #[test]
+fn conditions_are_compared_with_appends_without() {
+    let words = ["conditions", "--events", "500,3000", "--appends", "5", "--tickets", "2000", "--json"];
+    let figures: Value = serde_json::from_str(&succeeded(&words)).unwrap();
+    let sizes = figures.as_array().unwrap();
+    assert_eq!(sizes.iter().map(|size| size["events"].as_u64().unwrap()).collect::<Vec<_>>(), [500, 3000]);
+    for size in sizes {
+        let rows = size["conditions"].as_array().unwrap();
+        assert!(rows.len() == 5 && rows.iter().all(|row| row["ratio"].as_f64().unwrap() > 0.0), "{size}");
+        assert!(size["tickets_per_second"].as_f64().unwrap() > 0.0, "{size}");
+    }
+}
+
+#[test]
 fn ingest_counts_what_is_written_and_times_appends() {
     let words = [
         "ingest",
