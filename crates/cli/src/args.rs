@@ -5,7 +5,14 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
-    append::Append, demo::Demo, export::Export, get::Get, import::Import, inspect::Inspect, read::Read,
+    append::Append,
+    backup::{Backup, Restore},
+    demo::Demo,
+    export::Export,
+    get::Get,
+    import::Import,
+    inspect::Inspect,
+    read::Read,
     streams::Streams,
 };
 
@@ -17,6 +24,7 @@ Examples:
   annals read --scope shop/eu --entity order:42
   annals export --kind order.placed --limit 10
   annals verify
+  annals backup /mnt/backup/history
 
 Exit codes:
   0  done
@@ -62,6 +70,8 @@ pub(crate) enum Command {
     /// next command that writes cuts it off. Damage is listed, with the exit code 3.
     Verify,
     Inspect(Inspect),
+    Backup(Backup),
+    Restore(Restore),
     /// Write a checkpoint now, so that the next open has nothing to read again
     Checkpoint,
     Demo(Demo),

@@ -23,6 +23,7 @@ mod get;
 mod read;
 mod streams;
 
+mod backup;
 mod checkpoint;
 mod inspect;
 mod stat;
@@ -82,6 +83,8 @@ fn run(args: Args, console: &mut Console<'_>) -> Result<(), Failure> {
         Command::Streams(streams) => streams.run(&store, console),
         Command::Stat => stat::run(&store, console),
         Command::Verify => verify::run(&store, console),
+        Command::Backup(backup) => backup.run(&store, console),
+        Command::Restore(restore) => restore.run(&store, console),
         Command::Checkpoint => checkpoint::run(&store, console),
         Command::Inspect(_) | Command::Demo(_) => Ok(()),
     }

@@ -67,6 +67,21 @@ pub trait Directory: Send + Sync + fmt::Debug {
     /// What the system says.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
 
+    /// Where the directory is in the operating system's file system; `None` where it is not in it.
+    fn system_path(&self) -> Option<&Path> {
+        None
+    }
+
+    /// Gives the file `_name` of the directory `_from` the name `_to` here as well: one file, two names. Whoever asks
+    /// can copy where that is refused.
+    ///
+    /// # Errors
+    /// `Unsupported` where these two directories cannot share files, `AlreadyExists` where the name is taken, or what
+    /// the system says: another file system, one without links, too many of them.
+    fn link(&self, _from: &dyn Directory, _name: &str, _to: &str) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Removes the name `name`. Who has the file open keeps it.
     ///
     /// # Errors

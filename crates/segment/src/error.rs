@@ -92,6 +92,16 @@ pub enum Error {
         /// The directory.
         path: PathBuf,
     },
+    /// The directory is a copy of a log that was not finished.
+    #[error(
+        "{} says that this is a backup that was not finished: run the same backup or restore again, which completes it, \
+         or remove the directory",
+        path.display()
+    )]
+    Unfinished {
+        /// The file that says so.
+        path: PathBuf,
+    },
     /// Another writer has the log.
     #[error("{} is held by another writer: {holder}", path.display())]
     Locked {

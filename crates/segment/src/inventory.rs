@@ -56,6 +56,8 @@ pub struct Inventory {
     pub torn: Vec<String>,
     /// Unfinished replacements, by name.
     pub temporary: Vec<String>,
+    /// Whether the directory says that it is a copy which was not finished.
+    pub is_unfinished: bool,
     /// How many files are nothing of the log's.
     pub foreign_count: u64,
 }
@@ -123,6 +125,7 @@ impl Inventory {
             let name = entry.name.to_str().unwrap_or_default();
             match name::role(&entry.name) {
                 FileRole::Fixed => inventory.has_checkpoint |= name == name::CHECKPOINT,
+                FileRole::Unfinished => inventory.is_unfinished = true,
                 FileRole::Torn => inventory.torn.push(name.to_owned()),
                 FileRole::Temporary if entry.is_file => inventory.temporary.push(name.to_owned()),
                 FileRole::Temporary => inventory.foreign_count += 1,
@@ -163,7 +166,7 @@ impl Inventory {
     /// Whether there is nothing of a log here, not even a damaged one.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.manifest.is_none() && self.segments.is_empty() && !self.has_checkpoint
+        self.manifest.is_none() && self.segments.is_empty() && !self.has_checkpoint && !self.is_unfinished
     }
 }
 

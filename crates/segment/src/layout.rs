@@ -57,10 +57,13 @@ impl Layout {
     /// behind that one are left out of sight, as a reader beside a writer must.
     ///
     /// # Errors
-    /// [`Error::NotFound`] where there is nothing; [`Error::ManifestLost`], [`Error::MissingSegment`],
+    /// [`Error::Unfinished`] where the directory says that it is; [`Error::NotFound`] where there is nothing; [`Error::ManifestLost`], [`Error::MissingSegment`],
     /// [`Error::Corrupt`], [`Error::Mismatch`], [`Error::Misplaced`] or [`Error::Lost`] where something that
     /// was acknowledged is missing or damaged.
     pub fn decide(inventory: &Inventory, directory: &Path, upto: Option<SegmentId>) -> Result<Self, Error> {
+        if inventory.is_unfinished {
+            return Err(Error::Unfinished { path: directory.join(name::UNFINISHED) });
+        }
         let Some(found) = &inventory.manifest else {
             let path = directory.join(name::MANIFEST);
             return Err(if inventory.is_empty() {

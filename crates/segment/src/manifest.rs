@@ -62,6 +62,44 @@ pub(crate) fn find(directory: &dyn Directory) -> Result<Option<FoundManifest>, E
     }
 }
 
+/// Makes the manifest of the log in `directory` say what `manifest` does, durably, and reads it back; one that says so
+/// already is only made durable. The counter is the file's own business. Who calls has the lock, or a directory that nobody opens.
+///
+/// # Errors
+/// [`Error::Io`]; what stands in the file is then the old or the new. [`Error::ManifestLost`] and [`Error::Newer`] as
+/// what is there has them, and [`Error::Mismatch`] where what was written does not read back.
+pub fn write_manifest(directory: &dyn Directory, manifest: Manifest) -> Result<(), Error> {
+    let mut file = match find(directory)? {
+        Some(FoundManifest { manifest: found, damaged_slot }) => {
+            let says_so =
+                damaged_slot.is_none() && found == Manifest { counter: found.counter, ..manifest.clone() };
+            let mut file = ManifestFile::open(directory, found)?;
+            if says_so {
+                return file.prove();
+            }
+            file
+        }
+        None => {
+            let temporary = format!("{}{}", name::MANIFEST, name::TEMPORARY_SUFFIX);
+            match directory.remove(&temporary) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::io("remove", directory.path().join(temporary))(error));
+                }
+                _ => ManifestFile::create(directory, manifest.store)?,
+            }
+        }
+    };
+    file.write(manifest)?;
+    let (written, found) = (file.current(), find(directory)?.map(|found| found.manifest));
+    if found.as_ref() != Some(written) {
+        let (path, offset) = (file.path.clone(), written.slot_offset());
+        let (expected, found) = (format!("{written:?}"), format!("{found:?}"));
+        let what = "the slot that was just written";
+        return Err(Error::Mismatch { path, offset, what, expected, found });
+    }
+    Ok(())
+}
+
 fn decode_slot(bytes: &[u8], start: usize) -> Result<Manifest, annals_wire::Error> {
     let manifest = Manifest::decode(bytes.get(start..).unwrap_or_default())?;
     if manifest.slot_offset() == start as u64 {

@@ -15,6 +15,8 @@ pub const LOCK: &str = "LOCK";
 pub const FRONTIER: &str = "FRONTIER";
 /// The checkpoint's name.
 pub const CHECKPOINT: &str = "CHECKPOINT";
+/// The name of what says that a directory is a copy of a log that was not finished.
+pub const UNFINISHED: &str = "UNFINISHED";
 /// What the name of an unfinished replacement ends with.
 pub const TEMPORARY_SUFFIX: &str = ".tmp";
 
@@ -36,6 +38,8 @@ pub(crate) enum FileRole {
     Torn,
     /// An unfinished replacement.
     Temporary,
+    /// What says that the directory is an unfinished copy.
+    Unfinished,
     /// Almost a segment's name.
     Ambiguous,
     /// Nothing of the log's.
@@ -70,7 +74,12 @@ pub(crate) fn role(name: &OsStr) -> FileRole {
     if [MANIFEST, LOCK, FRONTIER, CHECKPOINT].contains(&name) {
         return FileRole::Fixed;
     }
-    if name.strip_suffix(TEMPORARY_SUFFIX).is_some_and(|of| [MANIFEST, CHECKPOINT].contains(&of)) {
+    if name == UNFINISHED {
+        return FileRole::Unfinished;
+    }
+    if name.strip_suffix(TEMPORARY_SUFFIX).is_some_and(|of| {
+        [MANIFEST, CHECKPOINT].contains(&of) || matches!(segment_role(of), Some(FileRole::Segment(..)))
+    }) {
         return FileRole::Temporary;
     }
     if name.strip_suffix(TEMPORARY_SUFFIX).is_some_and(|of| run_role(of).is_some()) {
@@ -136,6 +145,9 @@ mod tests {
         }
         assert_eq!(role(torn_name("000001.seg", 512).as_ref()), FileRole::Torn);
         assert_eq!(role("CHECKPOINT.tmp".as_ref()), FileRole::Temporary);
+        assert_eq!(role("000001.seg.tmp".as_ref()), FileRole::Temporary);
+        assert_eq!(role("1.seg.tmp".as_ref()), FileRole::Foreign);
+        assert_eq!(role("UNFINISHED".as_ref()), FileRole::Unfinished);
         assert_eq!(role("LOCK".as_ref()), FileRole::Fixed);
     }
 }

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, time::Instant};
 
 use annals_checkpoint::{index_segment, write_checkpoint};
 use annals_index::{ActiveIndex, Index};
-use annals_segment::{SealedPlace, SealedSegment};
+use annals_segment::SealedSegment;
 use annals_wire::{CheckpointHead, CoveredSegment, Digest, Watermark};
 
 use crate::{
@@ -108,14 +108,7 @@ impl Shared {
     /// The tables of the newest segment's frames before `landmark`. They are walked again, off the path of the
     /// appends; but the last time the index in memory is encoded, where it has just these events.
     fn tables(&self, landmark: &Landmark, is_last: bool) -> Result<Vec<u8>, Error> {
-        let place = SealedPlace {
-            store: self.report.store,
-            id: landmark.segment,
-            generation: landmark.generation,
-            first_sequence: landmark.first_sequence,
-            end: landmark.offset,
-            chain: landmark.chain,
-        };
+        let place = landmark.prefix(self.report.store);
         if is_last && let PartIndex::Active(index) = &self.view().last().index {
             let index = index.read().unwrap_or_else(PoisonError::into_inner);
             if is_of(&index, landmark) {

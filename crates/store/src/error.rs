@@ -124,6 +124,12 @@ pub enum Error {
         /// Which operation, on which file, and what the system said.
         source: annals_segment::Error,
     },
+    /// The directory is a backup, or a restored store, that was not finished. It is left as it is.
+    #[error("{source}")]
+    Unfinished {
+        /// What says so.
+        source: annals_segment::Error,
+    },
     /// The store's bytes are wrong: restore it from a backup. Nothing was changed.
     #[error("{source}")]
     Corrupt {
@@ -165,6 +171,7 @@ impl From<annals_segment::Error> for Error {
             Log::Locked { .. } => Self::Locked { source },
             Log::NoSpace { .. } => Self::NoSpace { source: Arc::new(source) },
             Log::Stopped { .. } => Self::Stopped { durable: Sequence(0), source },
+            Log::Unfinished { .. } => Self::Unfinished { source },
             Log::Newer { .. } => Self::NewerVersion { source },
             source if source.is_damage() => Self::Corrupt { source },
             source => Self::Environment { source },

@@ -70,6 +70,7 @@ mod ticket;
 mod turn;
 
 mod background;
+mod backup;
 mod checkpoint;
 mod runs;
 mod seal;
@@ -92,6 +93,7 @@ pub use annals_segment::{
 pub use annals_wire::{
     Coordinate, Depth, Digest, EventId, Kind, Lane, Occurred, Recorded, Revision, Sequence, StoreId, Tag,
 };
+pub use backup::{BackupProgress, BackupReport, restore, restore_on};
 pub use clock::{Clock, SystemClock};
 pub use condition::Condition;
 pub use error::Error;

@@ -3,8 +3,8 @@
 //! Invariant: `visible <= durable <= written <= appended`, by sequence and by bytes; visible is written instead
 //! of durable where the store's visibility says so.
 
-use annals_segment::{FrontierFile, Log, Note, Space};
-use annals_wire::{Chain, Digest, Generation, Recorded, SegmentId, Sequence};
+use annals_segment::{FrontierFile, Log, Note, SealedPlace, Space};
+use annals_wire::{Chain, Digest, Generation, Recorded, SegmentId, Sequence, StoreId};
 
 use crate::{
     Error,
@@ -98,6 +98,20 @@ pub(crate) struct Landmark {
     pub(crate) mark: Digest,
     pub(crate) control: Digest,
     pub(crate) kind_count: usize,
+}
+
+impl Landmark {
+    /// The segment before the place.
+    pub(crate) fn prefix(&self, store: StoreId) -> SealedPlace {
+        SealedPlace {
+            store,
+            id: self.segment,
+            generation: self.generation,
+            first_sequence: self.first_sequence,
+            end: self.offset,
+            chain: self.chain,
+        }
+    }
 }
 
 impl Turn {

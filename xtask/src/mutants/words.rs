@@ -136,6 +136,7 @@ pub(super) const CALLS: &[Call] = &[
     method("write_checkpoint", 0, Kind::Write),
     function("write_checkpoint", ANY, Kind::Write),
     function("write_state", ANY, Kind::Write),
+    function("write_manifest", ANY, Kind::Write),
     method("append_mark", ANY, Kind::Write),
     function("copy", ANY, Kind::Write),
     method("prove", ANY, Kind::Write),

@@ -5,6 +5,7 @@
 mod program;
 
 mod append;
+mod backup;
 mod demo;
 mod export;
 mod import;

@@ -127,6 +127,15 @@ impl Directory for DiskDirectory {
         fs::rename(self.file_path(from), self.file_path(to))
     }
 
+    fn system_path(&self) -> Option<&Path> {
+        Some(&self.path)
+    }
+
+    fn link(&self, from: &dyn Directory, name: &str, to: &str) -> io::Result<()> {
+        let from = from.system_path().ok_or(io::ErrorKind::Unsupported)?;
+        fs::hard_link(from.join(name), self.file_path(to))
+    }
+
     fn remove(&self, name: &str) -> io::Result<()> {
         fs::remove_file(self.file_path(name))
     }
@@ -311,6 +320,24 @@ mod tests {
         assert_eq!(DiskDirectory::open(&path).unwrap_err().kind(), io::ErrorKind::NotADirectory);
         assert_eq!(DiskDirectory::create(&path).unwrap_err().kind(), io::ErrorKind::NotADirectory);
         DiskDirectory::create(path.join("below")).unwrap_err();
+    }
+
+    #[test]
+    fn a_linked_file_is_the_same_under_both_names() {
+        let ((_one, one), (_other, other)) = (new_directory(), new_directory());
+        one.create("a").unwrap().write_all_at(b"bytes", 0).unwrap();
+        other.link(&one, "a", "b").unwrap();
+        one.open("a", Access::Write).unwrap().write_all_at(b"by", 3).unwrap();
+        assert_eq!(other.open("b", Access::Read).unwrap().read_all(10).unwrap(), b"bytby");
+        one.remove("a").unwrap();
+        assert_eq!(other.open("b", Access::Read).unwrap().read_all(10).unwrap(), b"bytby");
+        let kind = |outcome: io::Result<()>| outcome.unwrap_err().kind();
+        assert_eq!(kind(other.link(&one, "a", "c")), io::ErrorKind::NotFound);
+        one.create("a").unwrap();
+        assert_eq!(kind(other.link(&one, "a", "b")), io::ErrorKind::AlreadyExists);
+        let memory = crate::MemoryDirectory::new();
+        assert_eq!(kind(other.link(&memory, "a", "c")), io::ErrorKind::Unsupported);
+        assert_eq!(kind(memory.link(&one, "a", "c")), io::ErrorKind::Unsupported);
     }
 
     #[cfg(unix)]

@@ -7,8 +7,11 @@
 
 mod allocations;
 mod appending;
+mod backup;
+mod backup_moments;
 mod checkpoint_moments;
 mod conditions;
+mod copied_live;
 mod corpora;
 mod damage;
 mod edges;
