@@ -2,7 +2,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use annals_index::{Direction, Index, Query, QueryItem, SealedIndex, Term};
+use annals_index::{Direction, Index, Known, Query, QueryItem, SealedIndex, Term};
 use annals_wire::{EventId, Kind, Lane, Recorded, Sequence};
 
 use super::resealed;
@@ -95,8 +95,10 @@ fn select(index: &SealedIndex, query: &Query, rows: &Range<u32>) {
         [(Direction::Forward, usize::MAX), (Direction::Backward, usize::MAX), (Direction::Forward, 2)]
     {
         let mut found = Vec::new();
-        let begun = [(EventId([0; 16]), rows.start), (EventId([0xff; 16]), rows.end)];
-        let _ = query.select(index, &begun, rows.clone(), direction, limit, &mut found);
+        let begun = vec![(EventId([0; 16]), rows.start), (EventId([0xff; 16]), rows.end)];
+        let known = Known { begun, times: Vec::new() };
+        let _ = query.count(index, &known, rows.clone());
+        let _ = query.select(index, &known, rows.clone(), direction, limit, &mut found);
         let context = || format!("{query:?} in {rows:?}, {direction:?}: {found:?}");
         assert!(found.len() <= limit, "{}", context());
         assert!(found.iter().all(|row| rows.contains(row) && *row < index.row_count()), "{}", context());

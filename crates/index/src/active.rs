@@ -8,8 +8,8 @@ mod encode;
 use std::ops::Range;
 
 use annals_wire::{
-    Depth, Digest, Event, EventId, FRAME_ALIGN, Key, Kind, ROW_COUNT_MAX, ROWS_PER_TIME, Recorded, Revision,
-    Row, Sequence, StoreId, StreamKey,
+    Depth, Digest, Event, EventId, FRAME_ALIGN, Key, Kind, ROW_COUNT_MAX, Recorded, Revision, Row, Sequence,
+    StoreId, StreamKey,
 };
 use hashbrown::HashMap;
 
@@ -69,7 +69,7 @@ pub struct ActiveIndex {
     /// [`Row::stream`] is the place in the catalogue.
     rows: Vec<Row>,
     ids: Ids,
-    /// When the rows 0, 256, 512 and so on were recorded.
+    /// When each row was recorded: of what is not written yet, only memory can say.
     times: Vec<Recorded>,
     catalogue: Catalogue,
     kinds: HashMap<Kind, Vec<u32>>,
@@ -151,9 +151,7 @@ impl ActiveIndex {
         if !self.ids.push(entry.id) {
             return Err("an id is given once");
         }
-        if row.is_multiple_of(ROWS_PER_TIME) {
-            self.times.push(entry.recorded);
-        }
+        self.times.push(entry.recorded);
         let stream = self.catalogue.insert(entry, row).ok_or("the revision continues its stream")?;
         self.kinds.entry(entry.kind).or_default().push(row);
         let correlation = entry.correlation.filter(|correlation| *correlation != entry.id);
@@ -206,10 +204,8 @@ impl Index for ActiveIndex {
     }
 
     fn rows_at(&self, recorded: Recorded) -> Result<Range<u32>, Error> {
-        let behind = self.times.partition_point(|time| *time < recorded);
-        let row = |time: usize| (time * ROWS_PER_TIME as usize).min(self.rows.len());
-        let range = behind.checked_sub(1).map_or(0, |before| row(before) + 1)..row(behind);
-        Ok(narrow(range.start)..narrow(range.end))
+        let row = narrow(self.times.partition_point(|time| *time < recorded));
+        Ok(row..row)
     }
 
     fn find_stream(&self, key: StreamKey<'_>) -> Result<Option<StreamView<'_>>, Error> {

@@ -26,7 +26,8 @@ impl Error {
     }
 
     /// Tables that passed their checksums and contradict each other.
-    pub(crate) fn invalid(what: &'static str, why: &'static str) -> Self {
+    #[must_use]
+    pub fn invalid(what: &'static str, why: &'static str) -> Self {
         Self::damaged(annals_wire::Error::Invalid { what, why })
     }
 }

@@ -44,7 +44,7 @@ pub trait Index {
     }
 
     /// Where the first event is that was recorded at `recorded` or later: it is one of these rows, of which there
-    /// are under 256, or else the one behind them.
+    /// are under 256, or else the one behind them. Where the index knows, there are none before it.
     ///
     /// # Errors
     /// [`Error::Damaged`].

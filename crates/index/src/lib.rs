@@ -33,7 +33,7 @@ mod error;
 pub use active::{ActiveIndex, Entry};
 pub use error::Error;
 pub use index::{IdRows, Index, StreamName, StreamView, Term};
-pub use query::{Direction, Query, QueryItem};
+pub use query::{Direction, Known, Query, QueryItem};
 pub use rows::Rows;
 pub use run::{RunIndex, RunInput, RunMerge, RunSource};
 pub use sealed::SealedIndex;

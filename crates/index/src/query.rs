@@ -5,9 +5,12 @@
 mod select;
 mod walk;
 
-use std::{fmt, ops::RangeInclusive};
+use std::{
+    fmt,
+    ops::{Range, RangeInclusive},
+};
 
-use annals_wire::{Event, EventId, Key, Kind, Lane, Sequence, StoreId, StreamKey};
+use annals_wire::{Event, EventId, Key, Kind, Lane, Recorded, Sequence, StoreId, StreamKey};
 
 /// Items joined by "or".
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,6 +33,20 @@ pub struct QueryItem {
     causation: Option<EventId>,
     after: Sequence,
     until: Option<Sequence>,
+    recorded_after: Option<Recorded>,
+    recorded_until: Option<Recorded>,
+}
+
+/// What a query needs to know of a stretch and an index does not have: it holds ids as hashes, and few times. Whoever
+/// has the events finds it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "made by whoever has the events: every field must be given")]
+pub struct Known {
+    /// The rows of those of [`Query::correlations`] that are here.
+    pub begun: Vec<(EventId, u32)>,
+    /// For each of [`Query::times`] the sequence of the first event that was recorded later, or of the next event
+    /// where there is none. Where that lies outside of the stretch, any sequence on the same side of it will do.
+    pub times: Vec<(Recorded, Sequence)>,
 }
 
 /// In which order events are wanted.
@@ -74,6 +91,26 @@ impl Query {
     /// by its id.
     pub fn correlations(&self) -> impl Iterator<Item = EventId> + '_ {
         self.items.iter().filter_map(|item| item.correlation)
+    }
+
+    /// The times that its items name.
+    pub fn times(&self) -> impl Iterator<Item = Recorded> + '_ {
+        self.items.iter().flat_map(|item| [item.recorded_after, item.recorded_until]).flatten()
+    }
+
+    /// Whether it asks for every event there is.
+    #[must_use]
+    pub fn is_everything(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// The sequences between which all of its events lie; the start is included and the end is not. `times` as in
+    /// [`Known::times`].
+    #[must_use]
+    pub fn sequences(&self, times: &[(Recorded, Sequence)]) -> Range<u64> {
+        let ranges = self.items.iter().map(|item| item.sequences(times)).filter(|range| !range.is_empty());
+        let outer = ranges.reduce(|one, other| one.start.min(other.start)..one.end.max(other.end));
+        outer.unwrap_or(if self.items.is_empty() { 0..u64::MAX } else { 0..0 })
     }
 
     /// Hashes of keys that an event of each item has, of which one in `store` has all of at least one list: where no
@@ -180,16 +217,43 @@ impl QueryItem {
         self
     }
 
+    /// Recorded later than `time`.
+    #[must_use]
+    pub fn recorded_after(mut self, time: Recorded) -> Self {
+        self.recorded_after = Some(time);
+        self
+    }
+
+    /// Recorded at `time` or earlier: as of that time.
+    #[must_use]
+    pub fn recorded_until(mut self, time: Recorded) -> Self {
+        self.recorded_until = Some(time);
+        self
+    }
+
     /// Whether `event` is one of them.
     #[must_use]
     pub fn matches(&self, event: &Event<'_>) -> bool {
         event.sequence > self.after
             && self.until.is_none_or(|until| event.sequence <= until)
+            && self.recorded_after.is_none_or(|time| event.stamp.recorded > time)
+            && self.recorded_until.is_none_or(|time| event.stamp.recorded <= time)
             && self.matches_kind(event.stamp.kind)
             && self.matches_stream(&event.stream)
             && self.tags.iter().all(|tag| event.tags.iter().any(|found| found == tag))
             && self.correlation.is_none_or(|id| event.correlation_or_id() == id)
             && self.causation.is_none_or(|id| event.causation == Some(id))
+    }
+
+    /// The sequences between which its events lie; the start is included and the end is not.
+    fn sequences(&self, times: &[(Recorded, Sequence)]) -> Range<u64> {
+        let behind = |time: Recorded| {
+            let known = times.iter().find(|(known, _)| *known == time);
+            known.expect("whoever asks found the place of every time").1.0
+        };
+        let start = self.recorded_after.map_or(0, behind).max(self.after.0.saturating_add(1));
+        let end = self.recorded_until.map_or(u64::MAX, behind);
+        start..self.until.map_or(end, |until| end.min(until.0.saturating_add(1)))
     }
 
     fn key_sets(&self, store: StoreId) -> Vec<Vec<u32>> {
@@ -258,6 +322,8 @@ impl fmt::Display for QueryItem {
         terms.extend(self.causation.iter().map(|id| format!("causation {id}")));
         terms.extend(Some(self.after).filter(|after| after.0 > 0).map(|after| format!("after {after}")));
         terms.extend(self.until.iter().map(|until| format!("until {until}")));
+        terms.extend(self.recorded_after.iter().map(|time| format!("recorded after {time}")));
+        terms.extend(self.recorded_until.iter().map(|time| format!("recorded until {time}")));
         f.write_str(&if terms.is_empty() { "everything".to_owned() } else { terms.join(", ") })
     }
 }

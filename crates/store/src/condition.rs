@@ -4,8 +4,8 @@
 //! Invariant: what a condition asks of sealed parts is asked before the turn, and what grew since within it; so that
 //! the check, the sequences and the write are one step.
 
-use annals_index::{Direction, Query};
-use annals_wire::{Coordinate, Revision, Sequence, StoreId};
+use annals_index::{Direction, Known, Query};
+use annals_wire::{Coordinate, Recorded, Revision, Sequence, StoreId};
 
 use crate::{
     Error, Expected,
@@ -75,7 +75,7 @@ impl Condition {
     /// The first event of `part` that must not be there, of those of each demand.
     pub(crate) fn find_in_part(&self, store: StoreId, part: &Part) -> Result<Option<Error>, Trouble> {
         for absence in &self.absences {
-            if let Some(found) = absence.find_in(store, part)? {
+            if let Some(found) = absence.find_in(store, part, part.times(&absence.query)?)? {
                 return Ok(Some(absence.failed(found)));
             }
         }
@@ -100,10 +100,16 @@ impl Absence {
         if place >= last {
             return Ok(None);
         }
+        let times = view.times(&self.query)?;
+        let within = self.query.sequences(&times);
+        place = place.max(view.part_of(Sequence(within.start)));
         let keys = self.query.key_sets(view.store);
         while let Some(next) = view.next_part(&keys, place, Direction::Forward)?.filter(|next| *next < last) {
             let Some(part) = view.parts.get(next) else { break };
-            if let Some(found) = self.find_in(view.store, part)? {
+            if part.first_sequence.0 >= within.end {
+                break;
+            }
+            if let Some(found) = self.find_in(view.store, part, times.clone())? {
                 return Ok(Some(found));
             }
             place = next + 1;
@@ -111,17 +117,22 @@ impl Absence {
         Ok(None)
     }
 
-    fn find_in(&self, store: StoreId, part: &Part) -> Result<Option<Sequence>, Trouble> {
+    fn find_in(
+        &self,
+        store: StoreId,
+        part: &Part,
+        times: Vec<(Recorded, Sequence)>,
+    ) -> Result<Option<Sequence>, Trouble> {
         let (first, count) = (part.first_sequence.0, part.row_count());
         let start = self.after.0.saturating_add(1).saturating_sub(first);
         let rows = u32::try_from(start).unwrap_or(u32::MAX).min(count)..count;
         if rows.is_empty() {
             return Ok(None);
         }
-        let begun = part.begun(store, &self.query, rows.clone())?;
+        let known = Known { begun: part.begun(store, &self.query, rows.clone())?, times };
         let mut found = Vec::new();
         part.try_ask(|index| {
-            self.query.select(index, &begun, rows.clone(), Direction::Forward, 1, &mut found)
+            self.query.select(index, &known, rows.clone(), Direction::Forward, 1, &mut found)
         })?;
         Ok(found.first().map(|row| Sequence(first + u64::from(*row))))
     }

@@ -75,6 +75,7 @@ mod checkpoint;
 mod runs;
 mod seal;
 
+mod moment;
 mod read;
 mod streams;
 

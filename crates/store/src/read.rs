@@ -1,69 +1,78 @@
-//! Reading: lazy iterators over a stream or a query, forwards and backwards.
+//! Reading: lazy iterators over a stream or a query, forwards and backwards, as of now or as of a moment.
 //!
 //! Invariant: an iterator shows what was visible when it was made, each event once, in order; it looks ahead
 //! by a bounded number of rows. After an error it ends: no event behind it is shown as if nothing were.
 
-use std::{collections::VecDeque, ops::Range};
+mod walk;
+
+use std::collections::VecDeque;
 
 use annals_index::{Direction, Query};
-use annals_wire::{Coordinate, Key, Lane, Revision, Sequence, StreamKey};
+use annals_wire::{Coordinate, Lane, Recorded, Revision, Sequence};
 
 use crate::{
     Error, Event,
-    part::Part,
     store::Shared,
     sync::{Arc, Ordering},
     view::{Found, Trouble, View},
 };
+use walk::{Asked, Walk};
 
 const ROWS_AHEAD_FIRST: usize = 16;
 const ROWS_AHEAD_MAX: usize = 512;
 
 /// Events, read as they are asked for.
+///
+/// What they may lie between is by what the store gave them: sequence, revision, and when they were recorded. When
+/// they occurred is their callers' word, in no order and in no index: filter by [`Event::occurred`] what is read.
 #[derive(Debug)]
 #[must_use = "nothing is read before it is asked for"]
 pub struct Events {
     shared: Arc<Shared>,
     source: Source,
-    direction: Direction,
-    /// The newest event that was visible when the iterator was made.
-    visible: Sequence,
+    walk: Walk,
+    recorded_after: Option<Recorded>,
+    recorded_until: Option<Recorded>,
+    /// Whether what the bounds mean in this store was found.
+    is_begun: bool,
     remaining: u64,
     ahead: VecDeque<Found>,
     rows_ahead: usize,
     is_done: bool,
 }
 
-/// What is read, and what of it is still to come.
-#[derive(Debug, Clone)]
+/// What is read.
+#[derive(Debug)]
 enum Source {
-    /// The events of a query within a range of sequences, of which the start is included and the end is not; and
-    /// its keys, by which runs are asked.
-    Query(Query, Vec<Vec<u32>>, Range<u64>),
-    /// The events of a stream within a range of revisions and a range of sequences.
-    Stream(Coordinate, Lane, Range<u64>, Range<u64>),
+    Query(Asked),
+    Stream(Coordinate, Lane),
 }
 
 impl Events {
     pub(crate) fn query(shared: Arc<Shared>, query: Query) -> Self {
-        let visible = shared.visible.load(Ordering::Acquire);
         let keys = query.key_sets(shared.report.store);
-        Self::new(shared, Source::Query(query, keys, 1..visible.saturating_add(1)), Sequence(visible))
+        Self::new(shared, Source::Query(Asked { query, keys, times: Vec::new() }))
     }
 
     pub(crate) fn stream(shared: Arc<Shared>, coordinate: &Coordinate, lane: Lane) -> Self {
-        let visible = shared.visible.load(Ordering::Acquire);
-        let sequences = 1..visible.saturating_add(1);
-        let source = Source::Stream(coordinate.clone(), lane, 1..u64::MAX, sequences);
-        Self::new(shared, source, Sequence(visible))
+        Self::new(shared, Source::Stream(coordinate.clone(), lane))
     }
 
-    fn new(shared: Arc<Shared>, source: Source, visible: Sequence) -> Self {
+    fn new(shared: Arc<Shared>, source: Source) -> Self {
+        let visible = shared.visible.load(Ordering::Acquire);
+        let walk = Walk {
+            direction: Direction::Forward,
+            visible: Sequence(visible),
+            sequences: 1..visible.saturating_add(1),
+            revisions: 1..u64::MAX,
+        };
         Self {
             shared,
             source,
-            direction: Direction::Forward,
-            visible,
+            walk,
+            recorded_after: None,
+            recorded_until: None,
+            is_begun: false,
             remaining: u64::MAX,
             ahead: VecDeque::new(),
             rows_ahead: ROWS_AHEAD_FIRST,
@@ -73,7 +82,7 @@ impl Events {
 
     /// The newest first.
     pub fn backwards(mut self) -> Self {
-        self.direction = Direction::Backward;
+        self.walk.direction = Direction::Backward;
         self
     }
 
@@ -83,168 +92,139 @@ impl Events {
         self
     }
 
-    /// Only events after `sequence`: those with a larger one, whichever direction they are read in. For a
-    /// stream, nothing changes.
+    /// Only events after `sequence`: those with a larger one, whichever direction they are read in.
     pub fn after(mut self, sequence: Sequence) -> Self {
-        if let Source::Query(_, _, range) = &mut self.source {
-            range.start = range.start.max(sequence.0.saturating_add(1));
-        }
+        let start = &mut self.walk.sequences.start;
+        *start = (*start).max(sequence.0.saturating_add(1));
         self
     }
 
-    /// Only events up to and including `sequence`. For a stream, nothing changes.
+    /// Only events up to and including `sequence`: as of then.
     pub fn until(mut self, sequence: Sequence) -> Self {
-        if let Source::Query(_, _, range) = &mut self.source {
-            range.end = range.end.min(sequence.0.saturating_add(1));
-        }
+        let end = &mut self.walk.sequences.end;
+        *end = (*end).min(sequence.0.saturating_add(1));
+        self
+    }
+
+    /// Only events that were recorded later than `time`.
+    pub fn recorded_after(mut self, time: Recorded) -> Self {
+        self.recorded_after = self.recorded_after.max(Some(time));
+        self
+    }
+
+    /// Only events that were recorded at `time` or earlier: as of that time.
+    pub fn recorded_until(mut self, time: Recorded) -> Self {
+        self.recorded_until = Some(self.recorded_until.map_or(time, |until| until.min(time)));
         self
     }
 
     /// Begins at `revision`: forwards with it and what follows, backwards with it and what came before. For a
     /// query, nothing changes. Call it after [`Events::backwards`].
     pub fn from(mut self, revision: Revision) -> Self {
-        if let Source::Stream(_, _, range, _) = &mut self.source {
-            match self.direction {
-                Direction::Forward => range.start = range.start.max(revision.0),
-                Direction::Backward => range.end = range.end.min(revision.0.saturating_add(1)),
-            }
+        let range = &mut self.walk.revisions;
+        match self.walk.direction {
+            Direction::Forward => range.start = range.start.max(revision.0),
+            Direction::Backward => range.end = range.end.min(revision.0.saturating_add(1)),
         }
         self
     }
 
+    /// How many events are still to come. The indexes say it: no event is read, but for one or two where the query
+    /// names a conversation, and a few where times are named.
+    ///
+    /// ```
+    /// # use annals::*;
+    /// # fn main() -> Result<(), Error> {
+    /// # let store = Options::new().create(true).open_on(MemoryDirectory::new())?;
+    /// let (at, kind) = (Coordinate::new("account:7", "bank")?, store.kind("booked")?);
+    /// for tag in ["in", "out", "in"] {
+    ///     store.append(&NewEvent::new(&at, kind, b"").tag(Tag::new(tag)?))?;
+    /// }
+    /// assert_eq!(store.query(Query::of(QueryItem::new().tag("in"))).count_events()?, 2);
+    /// assert_eq!(store.stream(&at).from(Revision(2)).count_events()?, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`], [`Error::Environment`].
+    pub fn count_events(mut self) -> Result<u64, Error> {
+        let ahead = self.ahead.len() as u64;
+        if self.is_done || self.remaining <= ahead {
+            return Ok(if self.is_done { 0 } else { self.remaining });
+        }
+        self.begin()?;
+        let rest = self.shared.ask(|view| {
+            let mut walk = self.walk.clone();
+            match &self.source {
+                Source::Query(asked) => walk.count(view, asked, self.remaining - ahead),
+                Source::Stream(coordinate, lane) => walk.count_stream(view, coordinate.stream(*lane)),
+            }
+        })?;
+        Ok(self.remaining.min(ahead + rest))
+    }
+
+    /// Finds out, once, what the bounds mean in this store.
+    fn begin(&mut self) -> Result<(), Error> {
+        if self.is_begun {
+            return Ok(());
+        }
+        let shared = Arc::clone(&self.shared);
+        let (walk, times) = shared.ask(|view| self.bounded(view))?;
+        self.walk = walk;
+        if let Source::Query(asked) = &mut self.source {
+            asked.times = times;
+        }
+        self.is_begun = true;
+        Ok(())
+    }
+
+    /// The walk within all bounds, and where the times lie that a query names.
+    fn bounded(&self, view: &View) -> Result<(Walk, Vec<(Recorded, Sequence)>), Trouble> {
+        let (mut walk, mut times) = (self.walk.clone(), Vec::new());
+        let range = &mut walk.sequences;
+        if let Some(time) = self.recorded_after {
+            range.start = range.start.max(view.first_recorded_after(time)?.0);
+        }
+        if let Some(time) = self.recorded_until {
+            range.end = range.end.min(view.first_recorded_after(time)?.0);
+        }
+        match &self.source {
+            Source::Query(asked) => {
+                times = view.times(&asked.query)?;
+                let outer = asked.query.sequences(&times);
+                *range = range.start.max(outer.start)..range.end.min(outer.end);
+            }
+            Source::Stream(coordinate, lane) => walk.seek(view, coordinate.stream(*lane))?,
+        }
+        Ok((walk, times))
+    }
+
     /// Finds the next events; false where there are none.
     fn look_ahead(&mut self) -> Result<bool, Error> {
+        self.begin()?;
         let shared = Arc::clone(&self.shared);
         let limit = self.rows_ahead.min(usize::try_from(self.remaining).unwrap_or(usize::MAX));
-        let (found, source) = shared.ask(|view| {
-            let mut source = self.source.clone();
-            let found = match &mut source {
-                Source::Query(query, keys, range) => self.query_rows(view, query, keys, range, limit)?,
-                Source::Stream(coordinate, lane, range, sequences) => {
-                    let key = coordinate.stream(*lane);
-                    self.stream_rows(view, key, range, sequences, limit)?
+        let (found, walk) = shared.ask(|view| {
+            let mut walk = self.walk.clone();
+            let found = match &self.source {
+                Source::Query(asked) => walk.find(view, asked, limit)?,
+                Source::Stream(coordinate, lane) => {
+                    walk.find_in_stream(view, coordinate.stream(*lane), limit)?
                 }
             };
-            Ok((found, source))
+            Ok((found, walk))
         })?;
-        self.source = source;
+        self.walk = walk;
         self.rows_ahead = (self.rows_ahead * 2).min(ROWS_AHEAD_MAX);
         self.ahead = found.into();
         Ok(!self.ahead.is_empty())
     }
 
-    fn query_rows(
-        &self,
-        view: &View,
-        query: &Query,
-        keys: &[Vec<u32>],
-        range: &mut Range<u64>,
-        limit: usize,
-    ) -> Result<Vec<Found>, Trouble> {
-        while let Some(part) = self.next_part(view, keys, range)? {
-            let first = part.first_sequence.0;
-            let visible = part.visible_rows(self.visible);
-            let row = |sequence: u64| {
-                u32::try_from(sequence.saturating_sub(first)).unwrap_or(u32::MAX).min(visible)
-            };
-            let rows = row(range.start)..row(range.end);
-            let begun = part.begun(view.store, query, rows.clone())?;
-            let mut selected = Vec::new();
-            let found = part.try_ask(|index| {
-                query.select(index, &begun, rows.clone(), self.direction, limit, &mut selected)?;
-                let offset = |row: &u32| Ok(index.row(*row)?.map(|found| part.found(*row, found.offset)));
-                selected.iter().filter_map(|row| offset(row).transpose()).collect::<Result<Vec<_>, _>>()
-            })?;
-            self.leave(part, &found, found.len() < limit, visible, range);
-            if !found.is_empty() {
-                return Ok(found);
-            }
-        }
-        Ok(Vec::new())
-    }
-
-    /// The next part that may hold events of `range` with `keys`; `range` begins or ends with it then.
-    fn next_part<'v>(
-        &self,
-        view: &'v View,
-        keys: &[impl AsRef<[u32]>],
-        range: &mut Range<u64>,
-    ) -> Result<Option<&'v Part>, Trouble> {
-        if range.is_empty() {
-            return Ok(None);
-        }
-        let edge = match self.direction {
-            Direction::Forward => range.start,
-            Direction::Backward => range.end - 1,
-        };
-        let place = view.next_part(keys, view.part_of(Sequence(edge)), self.direction)?;
-        let Some((place, part)) = place.and_then(|place| Some((place, view.parts.get(place)?))) else {
-            return Ok(None);
-        };
-        match self.direction {
-            Direction::Forward => range.start = range.start.max(part.first_sequence.0),
-            Direction::Backward => {
-                let behind = view.parts.get(place + 1).map_or(u64::MAX, |next| next.first_sequence.0);
-                range.end = range.end.min(behind);
-            }
-        }
-        Ok(Some(part).filter(|_| !range.is_empty()))
-    }
-
-    /// Takes what was `found` in `part` out of `range`; or where that is all that it has, the whole part, of which
-    /// `visible` rows can be seen.
-    fn leave(&self, part: &Part, found: &[Found], is_whole: bool, visible: u32, range: &mut Range<u64>) {
-        let (before, first) = (range.clone(), part.first_sequence.0);
-        match (self.direction, found.last()) {
-            (Direction::Forward, Some(last)) if !is_whole => range.start = last.sequence.0 + 1,
-            (Direction::Backward, Some(last)) if !is_whole => range.end = last.sequence.0,
-            (Direction::Forward, _) => {
-                range.start = range.start.max(first.saturating_add(u64::from(visible).max(1)));
-            }
-            (Direction::Backward, _) => range.end = range.end.min(first),
-        }
-        assert_ne!(*range, before, "every part that is asked is left behind");
-    }
-
-    fn stream_rows(
-        &self,
-        view: &View,
-        key: StreamKey<'_>,
-        range: &mut Range<u64>,
-        sequences: &mut Range<u64>,
-        limit: usize,
-    ) -> Result<Vec<Found>, Trouble> {
-        let keys = [[Key::Coordinate { scope: key.scope, entity: key.entity }.hash(view.store)]];
-        while let Some(part) = self.next_part(view, &keys, sequences)? {
-            let visible = part.visible_rows(self.visible);
-            let found = part.try_ask(|index| {
-                let Some(stream) = index.find_stream(key)? else { return Ok(Vec::new()) };
-                let first = stream.first_revision.0;
-                let count = stream.rows.lower_bound(visible)? as u64;
-                let wanted = range.start.max(first)..range.end.min(first + count);
-                let mut found = Vec::new();
-                let mut take = |revision: u64| {
-                    let place = usize::try_from(revision - first).unwrap_or(usize::MAX);
-                    let Some(row) = stream.rows.at(place)? else { return Ok(()) };
-                    found.extend(index.row(row)?.map(|place| part.found(row, place.offset)));
-                    Ok::<_, annals_index::Error>(())
-                };
-                match self.direction {
-                    Direction::Forward => wanted.take(limit).try_for_each(&mut take)?,
-                    Direction::Backward => wanted.rev().take(limit).try_for_each(&mut take)?,
-                }
-                match self.direction {
-                    Direction::Forward => range.start = range.start.max(first) + found.len() as u64,
-                    Direction::Backward => range.end = range.end.min(first + count) - found.len() as u64,
-                }
-                Ok(found)
-            })?;
-            self.leave(part, &found, found.len() < limit, visible, sequences);
-            if !found.is_empty() {
-                return Ok(found);
-            }
-        }
-        Ok(Vec::new())
+    /// Whether nothing is to come any more.
+    pub(crate) fn is_at_end(&mut self) -> Result<bool, Error> {
+        let is_ended = self.is_done || self.remaining == 0;
+        Ok(is_ended || (self.ahead.is_empty() && !self.look_ahead()?))
     }
 }
 
@@ -252,20 +232,15 @@ impl Iterator for Events {
     type Item = Result<Event, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.is_done || self.remaining == 0 {
-            return None;
-        }
-        if self.ahead.is_empty() {
-            match self.look_ahead() {
-                Ok(true) => {}
-                Ok(false) => {
-                    self.is_done = true;
-                    return None;
-                }
-                Err(error) => {
-                    self.is_done = true;
-                    return Some(Err(error));
-                }
+        match self.is_at_end() {
+            Ok(false) => {}
+            Ok(true) => {
+                self.is_done = true;
+                return None;
+            }
+            Err(error) => {
+                self.is_done = true;
+                return Some(Err(error));
             }
         }
         let found = self.ahead.pop_front()?;

@@ -132,13 +132,18 @@ impl Found {
         if event.sequence() == self.sequence {
             return Ok(event);
         }
-        Err(annals_segment::Error::Mismatch {
-            path: path.to_owned(),
-            offset: self.offset,
-            what: "the sequence",
-            expected: self.sequence.to_string(),
-            found: event.sequence().to_string(),
-        })
+        Err(self.mismatch("the sequence", self.sequence.to_string(), event.sequence().to_string()))
+    }
+
+    /// That the event is not what it was.
+    pub(crate) fn mismatch(
+        &self,
+        what: &'static str,
+        expected: String,
+        found: String,
+    ) -> annals_segment::Error {
+        let path = self.part.frames.path().to_owned();
+        annals_segment::Error::Mismatch { path, offset: self.offset, what, expected, found }
     }
 }
 
@@ -161,6 +166,30 @@ impl View {
     fn head_in(&self, key: StreamKey<'_>, count: usize) -> Result<Option<Head>, Trouble> {
         let coordinate = Key::Coordinate { scope: key.scope, entity: key.entity };
         self.newest(coordinate.hash(self.store), count, |part| part.head(key))
+    }
+
+    /// The hash of `key`'s coordinate, by which runs are asked.
+    pub(crate) fn coordinate_hash(&self, key: StreamKey<'_>) -> u32 {
+        Key::Coordinate { scope: key.scope, entity: key.entity }.hash(self.store)
+    }
+
+    /// The place of the first of the parts `places` that has events of the stream `key`, and the first revision there.
+    pub(crate) fn next_of_stream(
+        &self,
+        key: StreamKey<'_>,
+        mut places: Range<usize>,
+    ) -> Result<Option<(usize, Revision)>, Trouble> {
+        let keys = [[self.coordinate_hash(key)]];
+        while let Some(place) = self.next_part(&keys, places.start, Direction::Forward)? {
+            let Some(part) = self.parts.get(place).filter(|_| places.contains(&place)) else { break };
+            let first =
+                part.try_ask(|index| Ok(index.find_stream(key)?.map(|found| found.first_revision)))?;
+            if let Some(first) = first {
+                return Ok(Some((place, first)));
+            }
+            places.start = place + 1;
+        }
+        Ok(None)
     }
 
     /// The part that holds, or would hold, the event with `sequence`.

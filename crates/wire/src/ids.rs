@@ -89,6 +89,12 @@ impl Recorded {
         Self(millis.min((1 << 48) - 1) << 16)
     }
 
+    /// The last reading that the clock can have within `millis` Unix milliseconds: for what is asked as of then.
+    #[must_use]
+    pub fn end_of_millis(millis: u64) -> Self {
+        Self(Self::from_millis(millis).0 | 0xffff)
+    }
+
     /// The Unix milliseconds of the reading.
     #[must_use]
     pub fn millis(self) -> u64 {
@@ -207,6 +213,7 @@ mod tests {
         let at = Recorded::from_millis(1_000);
         assert_eq!(at.tick(Recorded::from_millis(999)), Some(Recorded(at.0 + 1)));
         assert_eq!(at.tick(Recorded::from_millis(1_001)), Some(Recorded::from_millis(1_001)));
+        assert_eq!(Recorded::end_of_millis(1_000).tick(at), Some(Recorded::from_millis(1_001)));
         assert_eq!(Recorded(u64::MAX).tick(at), None);
         assert_eq!(Recorded((1_000 << 16) | 0xffff).tick(at), Some(Recorded::from_millis(1_001)));
     }

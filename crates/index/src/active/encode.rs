@@ -3,7 +3,7 @@
 //! Invariant: the bytes depend on the inserted events alone, not on the order in which streams and strings
 //! were first seen: everything is sorted, and places are those in sorted order.
 
-use annals_wire::{FooterTrailer, Row, Tables};
+use annals_wire::{FooterTrailer, ROWS_PER_TIME, Row, Tables};
 use hashbrown::HashMap;
 
 use super::ActiveIndex;
@@ -22,7 +22,7 @@ impl ActiveIndex {
         Tables {
             rows: self.sealed_rows(&places),
             ids: self.ids.sorted_hashes(trailer.store),
-            times: self.times.clone(),
+            times: self.times.iter().step_by(ROWS_PER_TIME as usize).copied().collect(),
             streams: self.catalogue.tables(&places, &scopes),
             scopes: self.catalogue.scopes().sorted(),
             kinds: groups(&self.kinds),

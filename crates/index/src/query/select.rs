@@ -6,46 +6,97 @@
 
 use std::{ops::Range, slice};
 
-use annals_wire::{EventId, Sequence};
+use annals_wire::EventId;
 use hashbrown::HashMap;
 
-use super::{Direction, Query, QueryItem, walk::Walk};
+use super::{Direction, Known, Query, QueryItem, walk::Walk};
 use crate::{Error, Index, Rows, Term};
 
 impl Query {
-    /// Appends the first `limit` rows of `rows` that match, in `direction`, each once, to `out`. `begun` has the
-    /// rows of those of [`Query::correlations`] that are here: whoever has the events found them by their ids.
+    /// Appends the first `limit` rows of `rows` that match, in `direction`, each once, to `out`.
     ///
     /// # Errors
     /// [`Error::Damaged`] where a table that it touches is damaged; `out` may then have been appended to.
+    ///
+    /// # Panics
+    /// Where `known` lacks one of [`Query::times`].
     pub fn select(
         &self,
         index: &(impl Index + ?Sized),
-        begun: &[(EventId, u32)],
+        known: &Known,
         rows: Range<u32>,
         direction: Direction,
         limit: usize,
         out: &mut Vec<u32>,
+    ) -> Result<(), Error> {
+        let mut missing = limit;
+        if missing == 0 {
+            return Ok(());
+        }
+        self.walk(index, known, &rows, direction, &mut |row| {
+            out.push(row);
+            missing -= 1;
+            missing > 0
+        })
+    }
+
+    /// How many of `rows` match. One term alone is counted without looking at its rows.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where a table that it touches is damaged.
+    ///
+    /// # Panics
+    /// Where `known` lacks one of [`Query::times`].
+    pub fn count(
+        &self,
+        index: &(impl Index + ?Sized),
+        known: &Known,
+        rows: Range<u32>,
+    ) -> Result<u64, Error> {
+        if let [item] = self.items.as_slice() {
+            let rows = item.range(index, known, &rows);
+            let (driver, filter) = plan(item, index, &known.begun, rows.clone())?;
+            if let ([list], true) = (driver.as_slice(), filter.is_empty()) {
+                return Ok(list.places(&rows)?.len() as u64);
+            }
+        }
+        let mut count = 0;
+        self.walk(index, known, &rows, Direction::Forward, &mut |_| {
+            count += 1;
+            true
+        })?;
+        Ok(count)
+    }
+
+    /// Shows `visit` the rows of `rows` that match, in `direction`, each once, until it wants no more.
+    fn walk(
+        &self,
+        index: &(impl Index + ?Sized),
+        known: &Known,
+        rows: &Range<u32>,
+        direction: Direction,
+        visit: &mut dyn FnMut(u32) -> bool,
     ) -> Result<(), Error> {
         let everything = QueryItem::new();
         let items = if self.items.is_empty() { slice::from_ref(&everything) } else { &self.items };
         let mut filters = Vec::with_capacity(items.len());
         let mut walk = Walk::new(direction);
         for item in items {
-            let rows = item.range(index, &rows);
-            let (driver, filter) = plan(item, index, begun, rows.clone())?;
+            let rows = item.range(index, known, rows);
+            let (driver, filter) = plan(item, index, &known.begun, rows.clone())?;
             for list in driver {
                 walk.add(list, &rows, filters.len())?;
             }
             filters.push(filter);
         }
-        let (mut last, mut missing) = (None, limit);
-        while missing > 0 {
-            let Some((row, item)) = walk.next()? else { break };
+        let mut last = None;
+        while let Some((row, item)) = walk.next()? {
             let filter = filters.get_mut(item).expect("a filter for each item");
             if last != Some(row) && filter.accepts(row)? {
-                out.push(row);
-                (last, missing) = (Some(row), missing - 1);
+                last = Some(row);
+                if !visit(row) {
+                    break;
+                }
             }
         }
         Ok(())
@@ -53,16 +104,13 @@ impl Query {
 }
 
 impl QueryItem {
-    /// The part of `rows` that is there and within the item's range of sequences.
-    fn range(&self, index: &(impl Index + ?Sized), rows: &Range<u32>) -> Range<u32> {
+    /// The part of `rows` that is there and within the item's ranges of sequence and time.
+    fn range(&self, index: &(impl Index + ?Sized), known: &Known, rows: &Range<u32>) -> Range<u32> {
         let first = index.first_sequence();
-        // The first row whose sequence is larger than this one.
-        let behind = |sequence: Sequence| match sequence.0.checked_sub(first.0) {
-            Some(row) => u32::try_from(row.saturating_add(1)).unwrap_or(u32::MAX),
-            None => 0,
-        };
-        let start = rows.start.max(behind(self.after));
-        let end = rows.end.min(index.row_count()).min(self.until.map_or(u32::MAX, behind));
+        let row = |sequence: u64| u32::try_from(sequence.saturating_sub(first.0)).unwrap_or(u32::MAX);
+        let sequences = self.sequences(&known.times);
+        let start = rows.start.max(row(sequences.start));
+        let end = rows.end.min(index.row_count()).min(row(sequences.end));
         start.min(end)..end
     }
 }
@@ -203,6 +251,11 @@ struct Filter<'a, I: ?Sized> {
 }
 
 impl<I: Index + ?Sized> Filter<'_, I> {
+    /// Whether it accepts every row.
+    fn is_empty(&self) -> bool {
+        self.within.is_empty() && !self.checks_kind && !self.checks_stream
+    }
+
     fn accepts(&mut self, row: u32) -> Result<bool, Error> {
         for lists in &self.within {
             if !contains(lists, row)? {

@@ -59,11 +59,7 @@ struct Cursor<'a> {
 
 impl Cursor<'_> {
     fn next(&mut self, direction: Direction) -> Result<Option<u32>, Error> {
-        let place = match direction {
-            Direction::Forward => self.places.next(),
-            Direction::Backward => self.places.next_back(),
-        };
-        let Some(place) = place else { return Ok(None) };
+        let Some(place) = direction.step(&mut self.places) else { return Ok(None) };
         let row = self.list.at(place)?.filter(|row| self.left.contains(row));
         let row = row.ok_or(Error::invalid("footer rows", "out of order, or not there"))?;
         match direction {
@@ -75,6 +71,17 @@ impl Cursor<'_> {
 }
 
 impl Direction {
+    /// Takes the next of `numbers` in this direction.
+    pub fn step<N>(self, numbers: &mut Range<N>) -> Option<N>
+    where
+        Range<N>: DoubleEndedIterator<Item = N>,
+    {
+        match self {
+            Self::Forward => numbers.next(),
+            Self::Backward => numbers.next_back(),
+        }
+    }
+
     /// A number for `row` that grows in this direction; the row again for its own key.
     fn key(self, row: u32) -> u32 {
         match self {

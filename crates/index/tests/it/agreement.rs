@@ -1,7 +1,7 @@
 //! Both forms of an index and the events themselves say the same.
 
-use annals_index::{ActiveIndex, Direction, Entry, Index, Query, Term};
-use annals_wire::{Depth, Event, EventId, Sequence};
+use annals_index::{ActiveIndex, Direction, Entry, Index, Known, Query, Term};
+use annals_wire::{Depth, Event, Recorded, Sequence};
 use proptest::{collection::vec, prelude::*};
 
 use crate::{
@@ -29,26 +29,37 @@ fn expected(
 
 fn select(
     index: &dyn Index,
+    known: &Known,
     query: &Query,
     rows: std::ops::Range<u32>,
     direction: Direction,
     limit: usize,
 ) -> Vec<u32> {
     let mut found = vec![77];
-    query.select(index, &begun(index, query), rows, direction, limit, &mut found).unwrap();
+    query.select(index, known, rows.clone(), direction, limit, &mut found).unwrap();
     assert_eq!(found.remove(0), 77, "what was there stays");
+    if limit == usize::MAX {
+        assert_eq!(query.count(index, known, rows), Ok(found.len() as u64), "{query}");
+    }
     found
 }
 
-/// Where the conversations of `query` began: ids of the histories never have equal hashes.
-fn begun(index: &dyn Index, query: &Query) -> Vec<(EventId, u32)> {
+/// Where the conversations of `query` began, and where its times lie: ids of the histories never have equal hashes.
+fn known(index: &dyn Index, events: &[Event<'_>], query: &Query) -> Known {
     let rows = |id| possible(&index.find_id(id).unwrap()).unwrap().into_iter().map(move |row| (id, row));
-    query.correlations().flat_map(rows).collect()
+    let place = |time| events.partition_point(|event| event.stamp.recorded <= time) as u64;
+    let times = query.times().map(|time| (time, Sequence(index.first_sequence().0 + place(time))));
+    Known { begun: query.correlations().flat_map(rows).collect(), times: times.collect() }
 }
 
 /// Every event is where the index says, and the index knows of it what the event says.
 fn check_events(index: &dyn Index, events: &[Event<'_>]) {
     assert_eq!(index.row_count() as usize, events.len());
+    for time in (0..2 * events.len() as u64 + 3).chain([u64::MAX]).map(Recorded) {
+        let row = u32::try_from(events.partition_point(|event| event.stamp.recorded < time)).unwrap();
+        let rows = index.rows_at(time).unwrap();
+        assert!((rows.start..=rows.end).contains(&row) && rows.len() < 256, "{time}: {row} in {rows:?}");
+    }
     for (number, event) in (0..).zip(events) {
         let row = index.row(number).unwrap().unwrap();
         assert_eq!((row.kind, row.is_root), (event.stamp.kind, event.correlation.is_none()));
@@ -84,8 +95,11 @@ proptest! {
         for query in &queries {
             for direction in [Direction::Forward, Direction::Backward] {
                 let expected = expected(&events, query, start..end, direction, limit);
-                prop_assert_eq!(&select(&active, query, start..end, direction, limit), &expected);
-                prop_assert_eq!(&select(&sealed, query, start..end, direction, limit), &expected);
+                for index in [&active as &dyn Index, &sealed] {
+                    let known = known(index, &events, query);
+                    let found = select(index, &known, query, start..end, direction, limit);
+                    prop_assert_eq!(&found, &expected, "{}", query);
+                }
             }
         }
     }
@@ -96,6 +110,9 @@ proptest! {
         if let (Some(first), Some(last)) = (events.first(), events.last()) {
             let any = events.iter().any(|event| query.matches(event));
             prop_assert!(!any || query.may_match(&(first.sequence..=last.sequence)));
+            let within = query.sequences(&known(&history.scan(), &events, &query).times);
+            let mut matching = events.iter().filter(|event| query.matches(event));
+            prop_assert!(matching.all(|event| within.contains(&event.sequence.0)), "{}", query);
         }
     }
 
@@ -160,6 +177,6 @@ fn an_index_without_events_says_so() {
     let sealed = seal(&active.encode(&history.trailer())).unwrap();
     for index in [&active as &dyn Index, &sealed] {
         assert_eq!((index.first_sequence(), index.row_count(), index.stream_count()), (Sequence(9), 0, 0));
-        assert_eq!(select(index, &Query::all(), 0..u32::MAX, Direction::Backward, 1), []);
+        assert_eq!(select(index, &Known::default(), &Query::all(), 0..u32::MAX, Direction::Backward, 1), []);
     }
 }

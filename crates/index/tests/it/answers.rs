@@ -1,7 +1,7 @@
 //! Everything that an index says, in a form that does not depend on the places it gave to streams.
 
 use annals_index::{Error, IdRows, Index, Rows, Term};
-use annals_wire::{EventId, Kind, Lane, Recorded, StreamKey};
+use annals_wire::{EventId, Kind, Lane, StreamKey};
 
 use crate::history::{ENTITIES, FOREIGN, KINDS, SCOPES, TAGS, id, kind};
 
@@ -27,9 +27,6 @@ pub(crate) fn answers(index: &dyn Index) -> Result<Vec<String>, Error> {
         answers.push(format!("{term:?}: {:?}", listed(&index.rows_of(&term)?)?));
     }
     answers.push(format!("{:?} {:?}", index.control_offsets()?, index.kinds()?));
-    for recorded in [0, 1, 300, u64::MAX] {
-        answers.push(format!("{:?}", index.rows_at(Recorded(recorded))?));
-    }
     Ok(answers)
 }
 

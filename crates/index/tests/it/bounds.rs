@@ -3,7 +3,7 @@
 use std::{cell::Cell, ops::Range};
 
 use annals_index::{
-    ActiveIndex, Direction, Entry, Error, IdRows, Index, Query, QueryItem, Rows, StreamView, Term,
+    ActiveIndex, Direction, Entry, Error, IdRows, Index, Known, Query, QueryItem, Rows, StreamView, Term,
 };
 use annals_wire::{
     Depth, Digest, EventId, Kind, Lane, Recorded, Revision, Row, Sequence, StoreId, StreamKey,
@@ -110,7 +110,7 @@ fn cost(index: &dyn Index, item: QueryItem, rows: Range<u32>, count: usize) -> [
     for direction in [Direction::Forward, Direction::Backward] {
         let counted = Counted { index, rows: Cell::new(0), streams: Cell::new(0) };
         let mut out = Vec::new();
-        query.select(&counted, &[], rows.clone(), direction, 10, &mut out).unwrap();
+        query.select(&counted, &Known::default(), rows.clone(), direction, 10, &mut out).unwrap();
         assert_eq!(out.len(), count);
         costs = [costs[0].max(counted.rows.get()), costs[1].max(counted.streams.get())];
     }
@@ -138,12 +138,33 @@ fn a_page_of_ten_looks_at_about_ten_rows() {
 }
 
 #[test]
+fn a_term_alone_is_counted_without_a_row() {
+    let active = index();
+    let sealed = seal(&active.encode(&trailer(Sequence(1), ROW_COUNT as usize))).unwrap();
+    for index in [&active as &dyn Index, &sealed] {
+        let count = |item: QueryItem| {
+            let counted = Counted { index, rows: Cell::new(0), streams: Cell::new(0) };
+            let count = Query::of(item).count(&counted, &Known::default(), 10..ROW_COUNT).unwrap();
+            (count, counted.rows.get())
+        };
+        let item = QueryItem::new;
+        assert_eq!(count(item()), (99_990, 0));
+        assert_eq!(count(item().tag("hot").until(Sequence(101))), (10, 0));
+        assert_eq!(count(item().kind(kind(1))), (49_995, 0));
+        assert_eq!(count(item().kind(kind(0)).kind(kind(0))), (49_995, 0), "each once");
+        assert_eq!(count(item().scope("s3").entity("e3")), (99, 0));
+        assert_eq!(count(item().tag("hot").tag("rare")), (9, 0));
+        assert_eq!(count(item().tag("rare").kind(kind(0))), (9, 9), "only what the rarest term has");
+    }
+}
+
+#[test]
 fn a_rare_item_does_not_hold_up_a_common_one() {
     let active = index();
     let query = Query::of(QueryItem::new().kind(kind(0))).or(QueryItem::new().entity("nobody"));
     let counted = Counted { index: &active, rows: Cell::new(0), streams: Cell::new(0) };
     let mut out = Vec::new();
-    query.select(&counted, &[], 0..ROW_COUNT, Direction::Forward, 10, &mut out).unwrap();
+    query.select(&counted, &Known::default(), 0..ROW_COUNT, Direction::Forward, 10, &mut out).unwrap();
     assert_eq!(out, [0, 2, 4, 6, 8, 10, 12, 14, 16, 18]);
     assert!(counted.rows.get() <= 20, "{} rows", counted.rows.get());
 }
@@ -153,7 +174,7 @@ fn a_stream_is_asked_once_however_many_rows_it_has() {
     let active = index();
     let counted = Counted { index: &active, rows: Cell::new(0), streams: Cell::new(0) };
     let query = Query::of(QueryItem::new().entity("nobody"));
-    query.select(&counted, &[], 0..ROW_COUNT, Direction::Forward, 10, &mut Vec::new()).unwrap();
+    query.select(&counted, &Known::default(), 0..ROW_COUNT, Direction::Forward, 10, &mut Vec::new()).unwrap();
     assert_eq!([counted.rows.get(), counted.streams.get()], [ROW_COUNT as usize, STREAM_COUNT as usize]);
 }
 

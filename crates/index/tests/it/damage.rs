@@ -1,6 +1,6 @@
 //! Bytes that are not what was written: an error or the same answers, never a panic, never other answers.
 
-use annals_index::{Direction, Error, Index, Query, StreamView};
+use annals_index::{Direction, Error, Index, Known, Query, StreamView};
 use annals_wire::{Depth, Lane, Recorded, Revision, Row, Sequence, StreamKey, StreamTable, Tables};
 use proptest::{collection::vec, prelude::*};
 
@@ -30,16 +30,12 @@ fn ask(index: &dyn Index, query: &Query) -> Result<(), Error> {
             rows.contains(u32::MAX).map(drop)
         }));
     }
+    let times = query.times().map(|time| (time, Sequence(time.0))).collect();
+    let known = Known { begun: vec![(id(0), 0), (id(1), 7)], times };
+    results.push(query.count(index, &known, 0..u32::MAX).map(drop));
     for direction in [Direction::Forward, Direction::Backward] {
         let mut out = Vec::new();
-        results.push(query.select(
-            index,
-            &[(id(0), 0), (id(1), 7)],
-            0..u32::MAX,
-            direction,
-            usize::MAX,
-            &mut out,
-        ));
+        results.push(query.select(index, &known, 0..u32::MAX, direction, usize::MAX, &mut out));
         assert!(out.len() <= index.row_count() as usize);
     }
     results.push(index.control_offsets().map(|_| ()));

@@ -111,7 +111,8 @@ impl History {
         let mut body = Vec::new();
         let (flags, _) = content.encode(&mut body).unwrap();
         let hash = Digest([u8::try_from(place % 251).unwrap(); 32]);
-        let recorded = Recorded(place as u64);
+        // So that there are times between.
+        let recorded = Recorded(place as u64 * 2 + 1);
         let stamp =
             EventStamp { revision: Revision(*revision), recorded, kind: kind(*kind_index), flags, hash };
         let sequence = self.first_sequence.0 + place as u64;
@@ -244,9 +245,11 @@ fn items() -> impl Strategy<Value = QueryItem> {
     let place = || option::weighted(0.25, prop_oneof![6 => 0..4_usize, 3 => 0..60_usize, 1 => FOREIGN]);
     let sequences =
         (option::weighted(0.3, 0..100_u64), option::weighted(0.3, prop_oneof![0..100_u64, Just(u64::MAX)]));
+    let time = || option::weighted(0.2, prop_oneof![9 => 0..130_u64, 1 => Just(u64::MAX)]);
+    let sequences = (sequences, time(), time());
     let named = (option::weighted(0.3, kinds), option::weighted(0.4, tags), option::weighted(0.5, stream));
     (named, place(), place(), sequences).prop_map(
-        |((kinds, tags, stream), correlation, causation, bounds)| {
+        |((kinds, tags, stream), correlation, causation, (bounds, later, earlier))| {
             let mut item = with_stream(QueryItem::new(), stream.unwrap_or_default());
             let (kinds, categories) = kinds.unwrap_or_default();
             item = kinds.into_iter().fold(item, |item, index| item.kind(kind(index)));
@@ -257,6 +260,8 @@ fn items() -> impl Strategy<Value = QueryItem> {
                 .fold(item, |item, index| item.tag(*TAGS.get(index).unwrap_or(&"none")));
             item = correlation.into_iter().fold(item, |item, place| item.correlation(id(place)));
             item = causation.into_iter().fold(item, |item, place| item.causation(id(place)));
+            item = later.into_iter().fold(item, |item, time| item.recorded_after(Recorded(time)));
+            item = earlier.into_iter().fold(item, |item, time| item.recorded_until(Recorded(time)));
             item = bounds.0.into_iter().fold(item, |item, after| item.after(Sequence(after)));
             bounds.1.into_iter().fold(item, |item, until| item.until(Sequence(until)))
         },

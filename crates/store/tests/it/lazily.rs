@@ -52,7 +52,7 @@ fn closed(directory: impl Directory + 'static) {
 
 /// A directory that notes what is done to it.
 #[derive(Debug, Clone)]
-struct Watched {
+pub(crate) struct Watched {
     directory: MemoryDirectory,
     seen: Arc<Mutex<Vec<String>>>,
 }
@@ -66,7 +66,7 @@ struct WatchedFile {
 }
 
 impl Watched {
-    fn new(directory: MemoryDirectory) -> Self {
+    pub(crate) fn new(directory: MemoryDirectory) -> Self {
         Self { directory, seen: Arc::default() }
     }
 
@@ -74,7 +74,7 @@ impl Watched {
         self.seen.lock().unwrap().push(what);
     }
 
-    fn take(&self) -> Vec<String> {
+    pub(crate) fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.seen.lock().unwrap())
     }
 

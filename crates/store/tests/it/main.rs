@@ -32,6 +32,7 @@ mod opening;
 mod panics;
 mod races;
 mod reading;
+mod reading_as_of;
 mod recoveries;
 mod runs;
 mod small_store;

@@ -7,7 +7,7 @@ use std::{
 
 use annals::{
     Background, Coordinate, Digest, Durability, Error, Events, Kind, MemoryDirectory, NewEvent, Options,
-    Query, QueryItem, Revision, Sequence, Store, Tag,
+    Query, QueryItem, Recorded, Revision, Sequence, Store, Tag,
 };
 use proptest::{collection::vec, option, prelude::*};
 
@@ -24,6 +24,26 @@ struct Read {
     until: Option<u64>,
     from: Option<u64>,
     limit: Option<u64>,
+    times: Times,
+}
+
+/// The moments between which events were recorded, as [`time`] has them.
+type Times = [Option<usize>; 2];
+
+fn times() -> impl Strategy<Value = Times> {
+    let number = || option::weighted(0.25, 0..250_usize);
+    [number(), number()]
+}
+
+/// Just before an event was recorded, right then, or just after; behind all of them, the end of time.
+fn time(events: &[Facts], number: usize) -> Recorded {
+    let event = events.get(number / 3);
+    event.map_or(Recorded(u64::MAX), |event| Recorded(event.recorded.0 + number as u64 % 3 - 1))
+}
+
+fn is_recorded(events: &[Facts], [after, until]: Times, event: &Facts) -> bool {
+    after.is_none_or(|after| event.recorded > time(events, after))
+        && until.is_none_or(|until| event.recorded <= time(events, until))
 }
 
 /// A query's item, of a few terms.
@@ -39,6 +59,7 @@ struct Item {
     causation: Option<u64>,
     after: Option<u64>,
     until: Option<u64>,
+    times: Times,
 }
 
 const SCOPES: [&str; 4] = ["shop/eu", "bank", "shop", "none"];
@@ -62,17 +83,18 @@ fn items() -> impl Strategy<Value = Item> {
         rarely((0..90_u64).boxed()),
         rarely((0..90_u64).boxed()),
     );
-    (terms, numbers).prop_map(|((kind, category, tags, scope, entity, prefix), numbers)| {
+    (terms, numbers, times()).prop_map(|((kind, category, tags, scope, entity, prefix), numbers, times)| {
         let (correlation, causation, after, until) = numbers;
-        Item { kind, category, tags, scope, entity, prefix, correlation, causation, after, until }
+        Item { kind, category, tags, scope, entity, prefix, correlation, causation, after, until, times }
     })
 }
 
 fn reads() -> impl Strategy<Value = Read> {
     let number = || option::weighted(0.4, prop_oneof![9 => 0..100_u64, 1 => Just(u64::MAX)]);
     let stream = option::weighted(0.4, (0..ENTITIES.len(), 0..SCOPES.len()));
-    (stream, vec(items(), 0..3), any::<bool>(), [number(), number(), number(), number()]).prop_map(
-        |(stream, items, is_backwards, [after, until, from, limit])| Read {
+    let numbers = [number(), number(), number(), number()];
+    (stream, vec(items(), 0..3), any::<bool>(), numbers, times()).prop_map(
+        |(stream, items, is_backwards, [after, until, from, limit], times)| Read {
             stream,
             items,
             is_backwards,
@@ -80,13 +102,17 @@ fn reads() -> impl Strategy<Value = Read> {
             until,
             from,
             limit,
+            times,
         },
     )
 }
 
 impl Item {
-    fn query(&self) -> QueryItem {
+    fn query(&self, events: &[Facts]) -> QueryItem {
         let mut item = QueryItem::new();
+        let time = |number| time(events, number);
+        item = self.times[0].into_iter().fold(item, |item, number| item.recorded_after(time(number)));
+        item = self.times[1].into_iter().fold(item, |item, number| item.recorded_until(time(number)));
         item = self.kind.into_iter().fold(item, |item, kind| item.kind(Kind::new(kind).unwrap()));
         item = self.category.into_iter().fold(item, QueryItem::category);
         item = self.tags.iter().fold(item, |item, tag| item.tag(*tag));
@@ -99,7 +125,7 @@ impl Item {
         self.until.into_iter().fold(item, |item, until| item.until(Sequence(until)))
     }
 
-    fn matches(&self, event: &Facts) -> bool {
+    fn matches(&self, events: &[Facts], event: &Facts) -> bool {
         let names_kinds = self.kind.is_some() || self.category.is_some();
         let is_kind = self.kind == Some(event.kind.number()) || self.category == Some(event.kind.category());
         (is_kind || !names_kinds)
@@ -111,19 +137,21 @@ impl Item {
             && self.causation.is_none_or(|number| event.causation == Some(id(number)))
             && self.after.is_none_or(|after| event.sequence.0 > after)
             && self.until.is_none_or(|until| event.sequence.0 <= until)
+            && is_recorded(events, self.times, event)
     }
 }
 
 impl Read {
-    fn begin(&self, store: &Store) -> Events {
+    /// The same of a store that has `known`, which the times are of.
+    fn begin(&self, store: &Store, known: &[Facts]) -> Events {
         let mut events = match (self.stream, &self.items[..]) {
             (Some((entity, scope)), _) => {
                 store.stream(&Coordinate::new(ENTITIES[entity], SCOPES[scope]).unwrap())
             }
             (None, []) => store.all(),
             (None, [first, others @ ..]) => {
-                let query = Query::of(first.query());
-                store.query(others.iter().fold(query, |query, item| query.or(item.query())))
+                let query = Query::of(first.query(known));
+                store.query(others.iter().fold(query, |query, item| query.or(item.query(known))))
             }
         };
         if self.is_backwards {
@@ -131,6 +159,9 @@ impl Read {
         }
         events = self.after.into_iter().fold(events, |events, after| events.after(Sequence(after)));
         events = self.until.into_iter().fold(events, |events, until| events.until(Sequence(until)));
+        let [after, until] = self.times.map(|number| number.map(|number| time(known, number)));
+        events = after.into_iter().fold(events, Events::recorded_after);
+        events = until.into_iter().fold(events, Events::recorded_until);
         events = self.from.into_iter().fold(events, |events, from| events.from(Revision(from)));
         self.limit.into_iter().fold(events, Events::limit)
     }
@@ -146,13 +177,15 @@ impl Read {
                     && event.lane.0 == 0
                     && is_within
             }
-            None => {
-                self.after.is_none_or(|after| event.sequence.0 > after)
-                    && self.until.is_none_or(|until| event.sequence.0 <= until)
-                    && (self.items.is_empty() || self.items.iter().any(|item| item.matches(event)))
-            }
+            None => self.items.is_empty() || self.items.iter().any(|item| item.matches(events, event)),
         };
-        let mut wanted: Vec<_> = events.iter().filter(is_wanted).map(|event| event.hash).collect();
+        let is_within = |event: &&Facts| {
+            self.after.is_none_or(|after| event.sequence.0 > after)
+                && self.until.is_none_or(|until| event.sequence.0 <= until)
+                && is_recorded(events, self.times, event)
+        };
+        let mut wanted: Vec<_> =
+            events.iter().filter(is_within).filter(is_wanted).map(|event| event.hash).collect();
         if self.is_backwards {
             wanted.reverse();
         }
@@ -173,7 +206,13 @@ proptest! {
         let mut history = History::of(&steps);
         history.apply(&Step::Sync);
         for read in &reads {
-            prop_assert_eq!(hashes(read.begin(history.store())), read.expected(&history.events), "{:?}", read);
+            let begin = || read.begin(history.store(), &history.events);
+            let expected = read.expected(&history.events);
+            prop_assert_eq!(begin().count_events().unwrap(), expected.len() as u64, "{:?}", read);
+            let mut begun = begin();
+            let seen = begun.by_ref().take(3).count();
+            prop_assert_eq!(begun.count_events().unwrap(), (expected.len() - seen) as u64, "{:?}", read);
+            prop_assert_eq!(hashes(begin()), expected, "{:?}", read);
         }
     }
 
@@ -187,7 +226,10 @@ proptest! {
         let mut history = History::of(&before);
         history.apply(&Step::Sync);
         let expected: Vec<_> = reads.iter().map(|read| read.expected(&history.events)).collect();
-        let mut begun: Vec<_> = reads.iter().map(|read| (read.begin(history.store()), Vec::new())).collect();
+        let mut begun: Vec<_> = reads
+            .iter()
+            .map(|read| (read.begin(history.store(), &history.events), Vec::new()))
+            .collect();
         for (number, lens) in after.iter().enumerate() {
             let drafts = lens.iter().map(|len| Draft::rich(number + len, *len)).collect();
             history.apply(&Step::Batch(drafts, true, Durability::Durable));
