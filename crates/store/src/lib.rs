@@ -75,6 +75,7 @@ mod checkpoint;
 mod runs;
 mod seal;
 
+mod causality;
 mod moment;
 mod read;
 mod streams;

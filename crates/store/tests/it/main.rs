@@ -9,6 +9,7 @@ mod allocations;
 mod appending;
 mod backup;
 mod backup_moments;
+mod causality;
 mod checkpoint_moments;
 mod conditions;
 mod copied_live;
