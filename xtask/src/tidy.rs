@@ -66,6 +66,7 @@ const LAYERS: &[Layer] = &[
             "blake3",
             "getrandom",
             "metrics",
+            "rayon",
             "rmp-serde",
             "serde",
             "shuttle",

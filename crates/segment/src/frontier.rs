@@ -2,7 +2,10 @@
 //!
 //! Invariant: it is no evidence. A reader believes it only while the writer that wrote it holds the lock.
 
-use std::{io, sync::Arc};
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use annals_wire::{FRONTIER_LEN, Frontier};
 
@@ -13,7 +16,11 @@ const ATTEMPTS: usize = 100;
 
 /// The frontier, open for writing.
 #[derive(Debug)]
-pub struct FrontierFile(Arc<dyn File>);
+pub struct FrontierFile {
+    file: Arc<dyn File>,
+    /// What stands in it, as far as this writer wrote it.
+    published: Mutex<Option<Frontier>>,
+}
 
 impl FrontierFile {
     /// Opens the frontier's file, making it where there is none.
@@ -26,13 +33,20 @@ impl FrontierFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => directory.create(name::FRONTIER),
             opened => opened,
         };
-        file.map(Self).map_err(Error::io("open", path))
+        let file = file.map_err(Error::io("open", path))?;
+        Ok(Self { file, published: Mutex::default() })
     }
 
     /// Lets others read as far as `frontier` says. Where that fails, they go on seeing what they saw.
+    /// What stands there already is not written again.
     pub fn publish(&self, frontier: &Frontier) {
-        if let Err(error) = self.0.write_all_at(&frontier.encode(), 0) {
-            tracing::warn!(%error, "readers in other processes do not see what was appended");
+        let mut published = self.published.lock().unwrap_or_else(PoisonError::into_inner);
+        if *published == Some(*frontier) {
+            return;
+        }
+        match self.file.write_all_at(&frontier.encode(), 0) {
+            Ok(()) => *published = Some(*frontier),
+            Err(error) => tracing::warn!(%error, "readers in other processes do not see what was appended"),
         }
     }
 }

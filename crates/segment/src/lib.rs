@@ -65,7 +65,7 @@ pub use map::Region;
 pub use name::{CHECKPOINT, FRONTIER, LOCK, MANIFEST, TEMPORARY_SUFFIX, UNFINISHED, run_name, segment_name};
 pub use open_files::{MadeFooter, OpenFiles};
 pub use scan::{Position, Remains, Scan, Scanned, Stop, search};
-pub use sealed::{FoundFooter, SealedPlace, SealedSegment, read_frame};
+pub use sealed::{FoundFooter, SealedPlace, SealedSegment, find_sequence, read_frame};
 pub use space::{Space, SpaceLimits};
 pub use tail::{Outside, Tail, TornTail};
 pub use write_ahead::{Follower, Replayed, TornEnd, WriteAheadLog, WriteAheadOptions};

@@ -380,6 +380,17 @@ impl SealedSegment {
     }
 }
 
+/// The sequence that stands in the header of the frame at `offset` of the segment with `header`; `None` where that is
+/// not whole, or cannot be read, or the frame has none. For naming what is damaged behind it.
+#[must_use]
+pub fn find_sequence(directory: &dyn Directory, header: &SegmentHeader, offset: u64) -> Option<Sequence> {
+    let file = directory.open(&name::segment_name(header.id, header.generation), Access::Read).ok()?;
+    let mut bytes = [0; FRAME_HEADER_LEN + STAMP_LEN_MAX];
+    let read = file.read_full_at(&mut bytes, offset).ok()?;
+    let frame = FrameHeader::decode(bytes.get(..read)?, header.seed(), offset).ok()?;
+    Some(frame.sequence).filter(|sequence| *sequence != Sequence(0))
+}
+
 /// The frame at `offset` of the segment with `header`, sealed or not.
 ///
 /// # Errors

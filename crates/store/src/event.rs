@@ -42,6 +42,11 @@ impl Event {
         annals_wire::Event::decode(&self.bytes.frame()).expect("decoded when it was read")
     }
 
+    /// How many bytes its frame has.
+    pub(crate) fn frame_len(&self) -> u64 {
+        self.bytes.frame().header.frame_len()
+    }
+
     /// The store-wide position.
     #[must_use]
     pub fn sequence(&self) -> Sequence {

@@ -156,11 +156,12 @@ impl Shared {
     pub(crate) fn publish(&self, turn: &Turn) {
         let is_durable = self.options.visibility == Durability::Durable;
         let visible = if is_durable { turn.durable } else { turn.written };
-        if visible.sequence.0 <= self.visible.load(Ordering::Relaxed) {
-            return;
+        if visible.sequence.0 > self.visible.load(Ordering::Relaxed) {
+            self.visible.store(visible.sequence.0, Ordering::Release);
+            self.metrics.visible_sequence.set(precise(visible.sequence.0));
         }
-        self.visible.store(visible.sequence.0, Ordering::Release);
-        self.metrics.visible_sequence.set(precise(visible.sequence.0));
+        // Also where only the name of a kind was written: a checkpoint may end behind it, and who were let read less
+        // far would take that for a loss.
         self.publish_frontier(turn, visible.sequence);
     }
 

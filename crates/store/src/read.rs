@@ -221,6 +221,15 @@ impl Events {
         Ok(!self.ahead.is_empty())
     }
 
+    /// Where the next event lies, unread.
+    pub(crate) fn next_found(&mut self) -> Result<Option<Found>, Error> {
+        if self.is_at_end()? {
+            return Ok(None);
+        }
+        self.remaining -= 1;
+        Ok(self.ahead.pop_front())
+    }
+
     /// Whether nothing is to come any more.
     pub(crate) fn is_at_end(&mut self) -> Result<bool, Error> {
         let is_ended = self.is_done || self.remaining == 0;
@@ -232,21 +241,8 @@ impl Iterator for Events {
     type Item = Result<Event, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match self.is_at_end() {
-            Ok(false) => {}
-            Ok(true) => {
-                self.is_done = true;
-                return None;
-            }
-            Err(error) => {
-                self.is_done = true;
-                return Some(Err(error));
-            }
-        }
-        let found = self.ahead.pop_front()?;
-        self.remaining -= 1;
-        let event = found.read();
-        self.is_done = event.is_err();
-        Some(event.map(|event| event.with_kinds(&self.shared.kinds)).map_err(Error::from))
+        let event = self.next_found().and_then(|found| Ok(found.map(|found| found.read()).transpose()?));
+        self.is_done = !matches!(event, Ok(Some(_)));
+        Some(event.transpose()?.map(|event| event.with_kinds(&self.shared.kinds)))
     }
 }

@@ -3,8 +3,10 @@
 //! Invariant: nothing is changed and nothing repaired. One damaged place does not end it: what can still be
 //! checked is.
 
+mod asked;
 mod compare;
 mod frames;
+mod link;
 mod runs;
 
 use std::path::Path;
@@ -13,9 +15,9 @@ use annals_checkpoint::{FRAME_TYPES, Fold, FoundCheckpoint, RunRange, find_check
 use annals_index::ActiveIndex;
 use annals_segment::{
     CHECKPOINT, Directory, DiskDirectory, Inventory, Layout, Newest, Outside, RunFile, SealedPlace,
-    SealedSegment, Tail, live_epoch, read_frontier, segment_name,
+    SealedSegment, Tail, find_sequence, live_epoch, read_frontier, segment_name,
 };
-use annals_wire::{Chain, Digest, Frontier, SegmentId, StoreId};
+use annals_wire::{Chain, Digest, Frontier, SegmentHeader, SegmentId, Sequence, StoreId};
 use serde::Serialize;
 
 use crate::{Error, open, seal, sync::Arc};
@@ -59,8 +61,14 @@ pub struct Damage {
     pub file: String,
     /// Where in the file, where that is known.
     pub offset: Option<u64>,
+    /// The event, where it is that of one.
+    pub sequence: Option<Sequence>,
     /// What is wrong.
     pub what: String,
+    /// What is stored, or what other files prove: a hash, a checksum, a place.
+    pub expected: Option<String>,
+    /// The same of what is there.
+    pub found: Option<String>,
     /// Whether the file is derived from others, so that the store builds it again and loses nothing.
     pub is_derived: bool,
 }
@@ -71,8 +79,18 @@ pub struct Damage {
 pub struct VerifyProgress {
     /// Bytes of segments that were walked.
     pub done_bytes: u64,
-    /// Bytes of all segments.
+    /// Bytes of all segments; 0 where only a stream or a range is verified.
     pub total_bytes: u64,
+    /// Events of the stream or range that were checked; 0 where the whole store is.
+    pub done_events: u64,
+    /// All events of the stream or range.
+    pub total_events: u64,
+}
+
+impl Damage {
+    fn new(file: String, offset: Option<u64>, what: String, is_derived: bool) -> Self {
+        Self { file, offset, sequence: None, what, expected: None, found: None, is_derived }
+    }
 }
 
 impl VerifyReport {
@@ -82,7 +100,8 @@ impl VerifyReport {
         self.damage.is_empty()
     }
 
-    fn damaged(&mut self, error: &annals_segment::Error) {
+    /// Notes that something is damaged: the event with `sequence`, where that is known.
+    fn damaged(&mut self, error: &annals_segment::Error, sequence: Option<Sequence>) {
         use annals_segment::Error as Log;
         let (file, offset) = match error {
             Log::Corrupt { path, offset, .. } | Log::Mismatch { path, offset, .. } => (path, Some(*offset)),
@@ -93,11 +112,27 @@ impl VerifyReport {
             _ => return,
         };
         let file = file.display().to_string();
-        self.damage.push(Damage { file, offset, what: error.to_string(), is_derived: false });
+        let (expected, found) = match error {
+            Log::Mismatch { expected, found, .. } => (Some(expected.clone()), Some(found.clone())),
+            Log::Corrupt { source: annals_wire::Error::Checksum { expected, found, .. }, .. } => {
+                (Some(format!("{expected:08x}")), Some(format!("{found:08x}")))
+            }
+            _ => (None, None),
+        };
+        let damage = Damage::new(file, offset, error.to_string(), false);
+        self.damage.push(Damage { sequence, expected, found, ..damage });
+    }
+
+    /// Notes that something is damaged, if that was not noted before.
+    fn damaged_once(&mut self, error: &annals_segment::Error) {
+        let what = error.to_string();
+        if !self.damage.iter().any(|known| known.what == what) {
+            self.damaged(error, None);
+        }
     }
 
     fn damaged_derived(&mut self, file: String, offset: Option<u64>, what: String) {
-        self.damage.push(Damage { file, offset, what, is_derived: true });
+        self.damage.push(Damage::new(file, offset, what, true));
     }
 }
 
@@ -125,11 +160,18 @@ pub fn verify_on(
     progress: &mut dyn FnMut(VerifyProgress),
 ) -> Result<VerifyReport, Error> {
     let directory: Arc<dyn Directory> = Arc::new(directory);
+    verify_in(&directory, progress)
+}
+
+fn verify_in(
+    directory: &Arc<dyn Directory>,
+    progress: &mut dyn FnMut(VerifyProgress),
+) -> Result<VerifyReport, Error> {
     let mut attempt = 0;
     loop {
-        let epoch = live_epoch(&*directory)?;
-        let outcome = verify_once(&directory, epoch, progress);
-        let may_be_a_race = epoch.is_some() || live_epoch(&*directory)? != epoch;
+        let epoch = live_epoch(&**directory)?;
+        let outcome = verify_once(directory, epoch, progress);
+        let may_be_a_race = epoch.is_some() || live_epoch(&**directory)? != epoch;
         let is_sound = outcome.as_ref().is_ok_and(VerifyReport::is_sound);
         if is_sound || !may_be_a_race || attempt == ATTEMPTS {
             return outcome;
@@ -167,7 +209,7 @@ fn verify_once(
     let layout = match layout {
         Ok(layout) => layout,
         Err(error) if error.is_damage() => {
-            report.damaged(&error);
+            report.damaged(&error, None);
             return Ok(report);
         }
         Err(error) => return Err(error.into()),
@@ -176,7 +218,9 @@ fn verify_once(
     let checkpoint = look_at_checkpoint(&**directory, &mut report)?;
     let total_bytes = layout.sealed.iter().map(|place| place.end).sum::<u64>()
         + layout.newest.as_ref().map_or(0, |newest| newest.len);
-    let mut show = |done_bytes| progress(VerifyProgress { done_bytes, total_bytes });
+    let mut show = |done_bytes| {
+        progress(VerifyProgress { done_bytes, total_bytes, done_events: 0, total_events: 0 });
+    };
     let walk =
         Walk { directory, layout: &layout, checkpoint: checkpoint.as_ref(), runs: &run_files, frontier };
     walk.run(&mut report, &mut show)?;
@@ -253,7 +297,7 @@ impl Walk<'_> {
         let Some(found) = self.checkpoint else { return };
         let path = self.directory.path();
         if let Err(error) = annals_checkpoint::Plan::check_checkpoint(&found.head, self.layout, path) {
-            report.damaged(&error);
+            report.damaged(&error, None);
         } else if report.checkpoint.is_none() {
             report.checkpoint = Some("older than the log, or another store's, and not used".to_owned());
         }
@@ -292,7 +336,8 @@ impl Walk<'_> {
             }
             Ok(_) => Ok(()),
             Err(error) if error.is_damage() => {
-                report.damaged(&error);
+                let header = segment.header().ok();
+                report.damaged(&error, header.and_then(|header| self.find_sequence(&header, &error)));
                 frames.lose_track();
                 Ok(())
             }
@@ -384,11 +429,17 @@ impl Walk<'_> {
                 Ok(())
             }
             Err(error) if error.is_damage() => {
-                report.damaged(&error);
+                report.damaged(&error, self.find_sequence(header, &error));
                 Ok(())
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The sequence of the event that is damaged, where its frame still says it.
+    fn find_sequence(&self, header: &SegmentHeader, error: &annals_segment::Error) -> Option<Sequence> {
+        let annals_segment::Error::Corrupt { offset, .. } = error else { return None };
+        find_sequence(&**self.directory, header, *offset)
     }
 
     /// Where the checkpoint's watermark lies in the segment `id`, if it is that segment's.
@@ -408,7 +459,8 @@ impl Walk<'_> {
             let (path, offset) = (self.directory.path().join(name), watermark.offset);
             let (expected, found) = ("the end of a frame".to_owned(), "within one".to_owned());
             let what = "the place where the checkpoint ends";
-            report.damaged(&annals_segment::Error::Mismatch { path, offset, what, expected, found });
+            let error = annals_segment::Error::Mismatch { path, offset, what, expected, found };
+            report.damaged(&error, None);
             return Ok(());
         };
         let file = self.directory.path().join(CHECKPOINT).display().to_string();

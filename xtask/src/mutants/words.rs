@@ -179,8 +179,9 @@ pub(super) const CALLS: &[Call] = &[
     but(method("compare_checkpoint", ANY, Kind::Evidence), Instead::Nothing),
     but(method("compare_head", ANY, Kind::Evidence), Instead::Nothing),
     but(method("check_chain", ANY, Kind::Evidence), Instead::Nothing),
-    but(method("damaged", 1, Kind::Evidence), Instead::Nothing),
-    but(method("damaged", 3, Kind::Evidence), Instead::Nothing),
+    but(method("damaged", ANY, Kind::Evidence), Instead::Nothing),
+    but(method("damaged_once", ANY, Kind::Evidence), Instead::Nothing),
+    but(method("broken", ANY, Kind::Evidence), Instead::Nothing),
     but(method("damaged_derived", ANY, Kind::Evidence), Instead::Nothing),
 ];
 

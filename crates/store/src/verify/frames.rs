@@ -6,9 +6,12 @@ use std::{collections::HashMap, path::Path};
 
 use annals_checkpoint::Fold;
 use annals_index::{ActiveIndex, Entry};
-use annals_wire::{Coordinate, Digest, Event, Frame, FrameType, Lane, Revision, SegmentHeader};
+use annals_wire::{Coordinate, Digest, Event, Frame, FrameType, Lane, Revision, SegmentHeader, Sequence};
 
-use super::Damage;
+use super::{
+    Damage,
+    link::{Break, Previous, broken_link, broken_time},
+};
 
 /// What was seen of the frames so far.
 #[derive(Debug, Default)]
@@ -18,7 +21,7 @@ pub(super) struct Frames {
     pub(super) control_count: u64,
     pub(super) damage: Vec<Damage>,
     /// The last revision and hash of each stream.
-    heads: HashMap<(Coordinate, Lane), (Revision, Digest)>,
+    heads: HashMap<(Coordinate, Lane), Previous>,
     /// A segment could not be walked: what follows cannot be compared with what came before.
     has_lost_track: bool,
     /// Whether all events of the segment could be indexed.
@@ -94,13 +97,8 @@ impl Frames {
                 ),
             );
         }
-        if event.stamp.recorded < self.fold.recorded {
-            let (recorded, before) = (event.stamp.recorded, self.fold.recorded);
-            self.damaged(
-                path,
-                offset,
-                format!("event {} was recorded at {recorded}, before {before}", event.id),
-            );
+        if let Some(broken) = broken_time(event, self.fold.recorded) {
+            self.broken(path, offset, event.sequence, broken);
         }
         self.check_chain(path, offset, event);
         self.fold.event(&event.stamp);
@@ -109,26 +107,28 @@ impl Frames {
     fn check_chain(&mut self, path: &Path, offset: u64, event: &Event<'_>) {
         let stream = event.stream;
         let coordinate = Coordinate::new(stream.entity, stream.scope).expect("checked when it was decoded");
-        let known = self.heads.insert((coordinate, stream.lane), (event.stamp.revision, event.stamp.hash));
+        let head = Previous { revision: event.stamp.revision, hash: event.stamp.hash };
+        let known = self.heads.insert((coordinate, stream.lane), head);
         if known.is_none() && (self.has_lost_track || event.fork.is_some()) {
             // What came before is damaged, or lies on the lane that this one forks from.
             return;
         }
-        let (revision, previous) = known.unwrap_or((Revision(0), Digest::NONE));
-        if revision.next() != Some(event.stamp.revision) {
-            let found = event.stamp.revision;
-            self.damaged(path, offset, format!("event {} has revision {found} behind {revision}", event.id));
-        } else if event.expected_hash(previous) != event.stamp.hash {
-            let what = format!(
-                "event {} has a hash that does not follow from it and the history before it",
-                event.id
-            );
-            self.damaged(path, offset, what);
+        let previous = known.unwrap_or(Previous { revision: Revision(0), hash: Digest::NONE });
+        if let Some(broken) = broken_link(event, previous, event.payload.digest()) {
+            self.broken(path, offset, event.sequence, broken);
         }
     }
 
     fn damaged(&mut self, path: &Path, offset: u64, what: String) {
-        let file = path.display().to_string();
-        self.damage.push(Damage { file, offset: Some(offset), what, is_derived: false });
+        self.damage.push(Damage::new(path.display().to_string(), Some(offset), what, false));
+    }
+
+    fn broken(&mut self, path: &Path, offset: u64, sequence: Sequence, broken: Break) {
+        self.damage.push(Damage {
+            sequence: Some(sequence),
+            expected: broken.expected.map(|hash| hash.to_string()),
+            found: broken.found.map(|hash| hash.to_string()),
+            ..Damage::new(path.display().to_string(), Some(offset), broken.what, false)
+        });
     }
 }

@@ -1,12 +1,12 @@
 //! Files whose checksums are right and that say what is not so: nothing but a comparison tells.
 
 use annals::{
-    Background, Coordinate, Error, Kind, NewEvent, Options, SeededEntropy, Sequence, SimulatedDirectory,
-    Store, verify_on,
+    Background, Coordinate, Depth, Error, EventId, Kind, Lane, NewEvent, Options, SeededEntropy, Sequence,
+    SimulatedDirectory, Store, verify_on,
 };
 use annals_wire::{
-    Batch, Control, ControlStamp, Digest, Event, EventStamp, Frame, FrameHeader, FrameType, KindName,
-    NewFrame, Recorded, Revision, SEGMENT_HEADER_LEN, SegmentHeader, crc,
+    Batch, Control, ControlStamp, Digest, Event, EventContent, EventStamp, Fork, Frame, FrameHeader,
+    FrameType, KindName, NewFrame, Recorded, Revision, SEGMENT_HEADER_LEN, SegmentHeader, crc,
 };
 
 const SEGMENT: &str = "000001.seg";
@@ -193,4 +193,50 @@ fn verification_tells_frames_that_are_whole_and_no_events() {
     let disk = left(1);
     Forger::new(&disk).write_name(&disk, Digest([7; 32]), 0x1002, "second");
     check_told(&disk, "the hash of a control record");
+}
+
+/// Writes an event on lane 1 that forks from the event `number` of the two that are there.
+fn write_lane(disk: &SimulatedDirectory, number: usize, depth: u64, previous: Option<Digest>) -> EventId {
+    let forger = Forger::new(disk);
+    let origin = Event::decode(&forger.frame(number)).unwrap();
+    let (id, previous) = (EventId([0x77; 16]), previous.unwrap_or(origin.stamp.hash));
+    let content = EventContent {
+        id,
+        correlation: None,
+        causation: None,
+        occurred: None,
+        coordinate: &Coordinate::new("a:1", "scope").unwrap(),
+        lane: Some((Lane(1), Fork { depth: Depth(depth), event: Some(origin.id) })),
+        tags: &[],
+        extensions: &[],
+        payload: b"lane",
+    };
+    let mut body = Vec::new();
+    let (flags, _) = content.encode(&mut body).unwrap();
+    forger.write_event(disk, Some(previous), &body, |stamp| {
+        (stamp.revision, stamp.flags) = (Revision(1), flags);
+    });
+    id
+}
+
+#[test]
+fn a_lane_goes_back_to_the_event_that_it_forks_from() {
+    let open = |number, depth, previous| {
+        let disk = left(1);
+        let id = write_lane(&disk, number, depth, previous);
+        (options(3).open_on(disk.kill()).unwrap(), id)
+    };
+    for (number, depth, expected) in [(0, 0, vec![1]), (2, 1, vec![2, 1])] {
+        let (store, id) = open(number, depth, None);
+        let before: Vec<_> = store.ancestors(id).map(|event| event.unwrap().sequence().0).collect();
+        assert_eq!(before, expected);
+        assert!(store.verify_event(id).unwrap().is_sound(), "its hash follows from the event it forks from");
+        let (store, id) = open(number, depth, Some(Digest([7; 32])));
+        assert_eq!(store.verify_event(id).unwrap().damage.len(), 1, "and from no other");
+    }
+    let (store, id) = open(2, 0, None);
+    let mut before = store.ancestors(id);
+    let error = before.next().unwrap().unwrap_err();
+    assert!(matches!(error, Error::Corrupt { .. }) && error.to_string().contains("the depth"), "{error}");
+    assert!(before.next().is_none());
 }

@@ -44,3 +44,4 @@ mod twins;
 mod typed;
 mod unlucky;
 mod unreadable;
+mod verify_parts;
