@@ -50,8 +50,8 @@ impl Store {
         Ok(walk.finish())
     }
 
-    /// Verifies the trunk of `coordinate` from its first event on. Its last hash commits to all of it: who kept that of
-    /// a receipt compares.
+    /// Verifies a lane of `coordinate`, 0 for the trunk, from its first event on. Its last hash commits to all of it, and
+    /// to what it forks from: who kept that of a receipt compares.
     ///
     /// ```
     /// # use annals::*;
@@ -59,7 +59,7 @@ impl Store {
     /// # let store = Options::new().create(true).open_on(MemoryDirectory::new())?;
     /// let at = Coordinate::new("account:7", "bank")?;
     /// store.append(&NewEvent::new(&at, store.kind("booked")?, b"70"))?;
-    /// let report = store.verify_stream(&at, &mut |progress| println!("{}", progress.done_events))?;
+    /// let report = store.verify_stream(&at, Lane(0), &mut |progress| println!("{}", progress.done_events))?;
     /// assert!(report.is_sound() && report.event_count == 1);
     /// assert!(store.verify_range(Sequence(1)..=Sequence(1), &mut |_| {})?.is_sound());
     /// # Ok(())
@@ -71,9 +71,10 @@ impl Store {
     pub fn verify_stream(
         &self,
         coordinate: &Coordinate,
+        lane: Lane,
         progress: &mut dyn FnMut(VerifyProgress),
     ) -> Result<VerifyReport, Error> {
-        let events = || Events::stream(Arc::clone(&self.shared), coordinate, Lane(0));
+        let events = || Events::stream(Arc::clone(&self.shared), coordinate, lane);
         Asked::new(self).run(events, progress)
     }
 

@@ -4,8 +4,8 @@
 use std::thread;
 
 use annals::{
-    Background, Coordinate, Damage, Durability, Error, Kind, MemoryDirectory, NewEvent, Options, Sequence,
-    Store, VerifyReport,
+    Background, Coordinate, Damage, Durability, Error, Kind, Lane, MemoryDirectory, NewEvent, Options,
+    Sequence, Store, VerifyReport,
 };
 use annals_wire::{Event, Frame, FrameType, NewFrame, SEGMENT_HEADER_LEN, SegmentHeader, crc};
 use proptest::{prelude::*, sample::Index};
@@ -20,11 +20,12 @@ fn all(store: &Store) -> VerifyReport {
 }
 
 fn stream(store: &Store, event: &Facts) -> VerifyReport {
-    store.verify_stream(&Coordinate::new(&event.entity, &event.scope).unwrap(), &mut |_| {}).unwrap()
+    let coordinate = Coordinate::new(&event.entity, &event.scope).unwrap();
+    store.verify_stream(&coordinate, event.lane, &mut |_| {}).unwrap()
 }
 
 fn is_of_stream(of: &Facts, event: &Facts) -> bool {
-    (&event.entity, &event.scope) == (&of.entity, &of.scope)
+    (&event.entity, &event.scope, event.lane) == (&of.entity, &of.scope, of.lane)
 }
 
 /// The frames of events in sealed segments: file, offset, length and sequence of each.
@@ -111,7 +112,9 @@ proptest! {
         assert_named(&named, name, *offset, *sequence);
         let before = store.verify_range(Sequence(1)..=Sequence(sequence.0 - 1), &mut |_| {}).unwrap();
         prop_assert_eq!((before.is_sound(), before.event_count), (true, sequence.0 - 1));
-        for other in history.events.iter().filter(|other| !is_of_stream(broken, other)) {
+        // A lane stands on what it forks from.
+        let stands_apart = |other: &&Facts| (&other.entity, &other.scope) != (&broken.entity, &broken.scope);
+        for other in history.events.iter().filter(stands_apart) {
             prop_assert!(store.verify_event(other.id).unwrap().is_sound(), "{}", other.sequence);
             prop_assert!(stream(&store, other).is_sound(), "{}", other.sequence);
         }
@@ -154,7 +157,7 @@ fn forged(number: usize, change: impl Fn(&mut [u8], &mut [u8])) -> (Store, Vec<(
     let hash =
         Event::decode(&Frame::decode(&bytes[offset..], seed, offset as u64).unwrap()).unwrap().stamp.hash;
     let store = options().open_read_only_on(crate::history::directory(&files)).unwrap();
-    let damage = store.verify_stream(&at, &mut |_| {}).unwrap().damage;
+    let damage = store.verify_stream(&at, Lane(0), &mut |_| {}).unwrap().damage;
     let named = damage.iter().map(|damage| {
         assert!(damage.file.ends_with(&name) && damage.expected.is_some() && damage.expected != damage.found);
         (damage.sequence.unwrap().0, damage.expected == Some(hash.to_string()))
@@ -214,7 +217,7 @@ fn a_store_is_verified_while_it_is_written() {
             let visible = store.last_sequence().0;
             let report = all(&store);
             assert!(report.is_sound() && report.event_count >= visible, "{report:?}");
-            let report = store.verify_stream(&at(3), &mut |_| {}).unwrap();
+            let report = store.verify_stream(&at(3), Lane(0), &mut |_| {}).unwrap();
             assert!(report.is_sound(), "{report:?}");
             let report = store.verify(&mut |_| {}).unwrap();
             assert!(report.is_sound(), "{report:?}");
