@@ -57,6 +57,7 @@ mod sync;
 mod clock;
 mod ids;
 mod kinds;
+mod naming;
 
 mod open;
 mod part;

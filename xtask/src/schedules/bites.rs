@@ -27,24 +27,28 @@ const WOKEN_FIRST: &str = "        self.landed(group).notify_all();
         }
         let landed = log(&mut turn)?.land(flight, outcome);
         if landed.is_ok() {
-            turn.written = reach;
+            let before = std::mem::replace(&mut turn.written, reach);
             if sync {
                 turn.durable = reach;
                 turn.landmark = place;
                 self.ask_for_checkpoint(&mut turn)?;
             }
             self.publish(&turn);
+            let queue_bytes = turn.appended.bytes - turn.durable.bytes;
+            self.note_landed(&mut turn, &Landed { before, reach, is_synced: sync, took, queue_bytes });
         }
 ";
 const WOKEN_LAST: &str = "        let landed = log(&mut turn)?.land(flight, outcome);
         if landed.is_ok() {
-            turn.written = reach;
+            let before = std::mem::replace(&mut turn.written, reach);
             if sync {
                 turn.durable = reach;
                 turn.landmark = place;
                 self.ask_for_checkpoint(&mut turn)?;
             }
             self.publish(&turn);
+            let queue_bytes = turn.appended.bytes - turn.durable.bytes;
+            self.note_landed(&mut turn, &Landed { before, reach, is_synced: sync, took, queue_bytes });
         }
         self.landed(group).notify_all();
         if turn.waiting > 0 {
