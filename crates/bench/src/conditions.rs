@@ -116,7 +116,8 @@ fn ask(arguments: &Arguments, store: &Store, events: u64) -> Result<Figures, ann
         case("a kind alone, after its last", QueryItem::new().kind(kind), false),
         case("two tags, from the start", tag("hot").tag("nobody:2"), true),
     ];
-    let appender = Appender { store, at: Coordinate::new("conditions", "bench")?, rare };
+    let payload = vec![7; arguments.payload_bytes as usize];
+    let appender = Appender { store, at: Coordinate::new("conditions", "bench")?, rare, payload };
     let mut times: Vec<Vec<f64>> = vec![Vec::new(); cases.len()];
     let bar = progress::bar("append", arguments.appends);
     for _ in 0..arguments.appends {
@@ -147,11 +148,12 @@ struct Appender<'a> {
     store: &'a Store,
     at: Coordinate,
     rare: Kind,
+    payload: Vec<u8>,
 }
 
 impl Appender<'_> {
     fn event(&self) -> Result<NewEvent<'_>, annals::Error> {
-        Ok(NewEvent::new(&self.at, self.rare, &[7; 256]).tag(Tag::new("hot")?))
+        Ok(NewEvent::new(&self.at, self.rare, &self.payload).tag(Tag::new("hot")?))
     }
 
     /// The microseconds that one append takes.
