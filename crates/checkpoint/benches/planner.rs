@@ -74,7 +74,8 @@ fn head(count: u64) -> CheckpointHead {
         mark: Digest::NONE,
     };
     let (covered, kind_names) = (covered.collect(), Vec::new());
-    CheckpointHead { store: STORE, watermark, covered, kind_names, control: Digest::NONE }
+    let (hidden, moves) = (Vec::new(), Vec::new());
+    CheckpointHead { store: STORE, watermark, covered, kind_names, hidden, moves, control: Digest::NONE }
 }
 
 fn planner(criterion: &mut Criterion) {

@@ -4,15 +4,18 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use annals_index::{ActiveIndex, Entry, Index};
+use annals_index::{ActiveIndex, Entry, Hidden, Index};
 use annals_segment::{Error, Position, SealedPlace, SealedSegment};
 use annals_wire::{
-    Batch, Chain, Control, ControlStamp, Digest, Event, EventStamp, FooterTrailer, Frame, FrameType, Kind,
-    Recorded, SEGMENT_HEADER_LEN,
+    Batch, Chain, CheckpointHead, Consumer, ConsumerMove, ConsumerName, Control, ControlStamp, Digest, Event,
+    EventStamp, FooterTrailer, Frame, FrameType, Kind, Recorded, SEGMENT_HEADER_LEN,
 };
 
 /// The frame types of a store.
 pub const FRAME_TYPES: &[FrameType] = &[FrameType::EVENT, FrameType::CONTROL];
+
+/// Where the consumers are whose positions are in the log.
+pub type ConsumerMoves = BTreeMap<(Consumer, ConsumerName), ConsumerMove>;
 
 /// What the store keeps beside the index.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,6 +23,10 @@ pub const FRAME_TYPES: &[FrameType] = &[FrameType::EVENT, FrameType::CONTROL];
 pub struct Fold {
     /// The names of kinds.
     pub kind_names: BTreeMap<Kind, String>,
+    /// The events that no read shows.
+    pub hidden: Hidden,
+    /// The last move of each consumer.
+    pub moves: ConsumerMoves,
     /// The hash of the last control record.
     pub control: Digest,
     /// The hash of the last event.
@@ -29,6 +36,20 @@ pub struct Fold {
 }
 
 impl Fold {
+    /// What a checkpoint with this head holds.
+    #[must_use]
+    pub fn of(head: &CheckpointHead) -> Self {
+        let moves = head.moves.iter().map(|moved| ((moved.consumer, moved.name.clone()), moved.clone()));
+        Self {
+            kind_names: head.kind_names.iter().cloned().collect(),
+            hidden: head.hidden.clone().into(),
+            moves: moves.collect(),
+            control: head.control,
+            mark: head.watermark.mark,
+            recorded: head.watermark.recorded,
+        }
+    }
+
     /// Takes in an event's stamp.
     pub fn event(&mut self, stamp: &EventStamp) {
         self.mark = stamp.hash;
@@ -64,9 +85,29 @@ impl Fold {
                     return mismatch("the name of a kind", known.clone(), name);
                 }
             }
+            Control::Hidden(range) => self.hidden.insert(*range),
+            Control::ConsumerMove(moved) => {
+                if let Some(known) = self.moves.get(&(moved.consumer, moved.name.clone()))
+                    && known.number >= moved.number
+                {
+                    let expected = format!("more than {}", known.number);
+                    return mismatch("the number of a consumer's move", expected, moved.number.to_string());
+                }
+                note_move(&mut self.moves, moved);
+            }
             _ => return mismatch("a control record", "one that is known".to_owned(), format!("{control:?}")),
         }
         Ok(())
+    }
+}
+
+/// Takes `moved` for the place where its consumer is.
+pub fn note_move(moves: &mut ConsumerMoves, moved: &ConsumerMove) {
+    let key = (moved.consumer, moved.name.clone());
+    if moved.is_deleted {
+        moves.remove(&key);
+    } else {
+        moves.insert(key, moved.clone());
     }
 }
 

@@ -41,7 +41,7 @@ mod state;
 
 pub use error::Error;
 pub use file::{FoundCheckpoint, find_checkpoint, write_checkpoint};
-pub use fold::{FRAME_TYPES, Fold, encode_index, index_frame, index_segment};
+pub use fold::{ConsumerMoves, FRAME_TYPES, Fold, encode_index, index_frame, index_segment, note_move};
 pub use lazy::{LazyIndex, OpenedIndex, Unopened};
 pub use load::{Load, Loaded, Part, PartIndex};
 pub use merge::{Merge, RunRange, Runs};

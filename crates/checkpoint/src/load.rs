@@ -286,12 +286,7 @@ impl Loader<'_> {
         if !is_seen {
             return Ok(false);
         }
-        self.fold = Fold {
-            kind_names: found.head.kind_names.iter().cloned().collect(),
-            control: found.head.control,
-            mark: watermark.mark,
-            recorded: watermark.recorded,
-        };
+        self.fold = Fold::of(&found.head);
         let first = self.parts.partition_point(|part| part.segment() < watermark.segment);
         self.controls_from(first, watermark.offset)?;
         Ok(true)

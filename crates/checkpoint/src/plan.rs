@@ -258,6 +258,8 @@ mod tests {
             },
             covered: covered.collect(),
             kind_names: Vec::new(),
+            hidden: Vec::new(),
+            moves: Vec::new(),
             control: Digest::NONE,
         }
     }

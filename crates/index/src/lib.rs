@@ -24,6 +24,7 @@ mod lists;
 mod sealed;
 mod slot;
 
+mod hidden;
 mod query;
 
 mod run;
@@ -32,6 +33,7 @@ mod error;
 
 pub use active::{ActiveIndex, Entry};
 pub use error::Error;
+pub use hidden::Hidden;
 pub use index::{IdRows, Index, StreamName, StreamView, Term};
 pub use query::{Direction, Known, Query, QueryItem};
 pub use rows::Rows;

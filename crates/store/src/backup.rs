@@ -166,7 +166,7 @@ impl Shared {
     /// The segments that make up all that is durable.
     fn places(&self) -> Result<Vec<SealedPlace>, Error> {
         // First the end, then the view: what the view has more is left out.
-        let landmark = self.writer.as_ref().map(|writer| lock(&writer.turn).landmark);
+        let landmark = self.writer.as_ref().map(|writer| lock(&writer.turn).landmark.clone());
         let view = self.view();
         let sealed = view.parts.iter().filter_map(|part| match &part.frames {
             Frames::Sealed(segment) => Some((segment.place().id, *segment.place())),

@@ -93,7 +93,7 @@ impl Shared {
             turn.is_checkpoint_asked = false;
             self.is_checkpoint_damaged.store(false, Ordering::Release);
             turn.checkpointed_bytes = turn.durable.bytes;
-            turn.landmark
+            turn.landmark.clone()
         };
         let _span = tracing::debug_span!("checkpoint", store = %self.report.store).entered();
         let start = Instant::now();
@@ -149,6 +149,8 @@ impl Shared {
             },
             covered: covered.collect(),
             kind_names: self.kinds.read().unwrap_or_else(PoisonError::into_inner).first(landmark.kind_count),
+            hidden: landmark.hidden.ranges().to_vec(),
+            moves: landmark.moves.values().cloned().collect(),
             control: landmark.control,
         }
     }

@@ -97,6 +97,7 @@ fn open_for_writing(options: Options, directory: Arc<dyn Directory>) -> Result<S
     stopwatch.lap(&mut report, "recover");
     let mut view = writer_view(loaded.parts, &log, sealed, &files);
     view.take_runs(&directory, &runs, options.sources.maps);
+    view.hidden = Arc::new(loaded.fold.hidden.clone());
     report.run_count = view.runs.len() as u64;
     report.rebuilt = without_footers(&view);
     Ok(start(options, directory, files, report, view, loaded.fold, log))
@@ -129,7 +130,7 @@ fn create(
     report.segment_count = 1;
     let index = ActiveIndex::new(Sequence(1));
     let parts = vec![Part::active(Frames::Active(Arc::clone(log.active())), index)];
-    let view = View { store: log.id(), parts, runs: Vec::new() };
+    let view = View { store: log.id(), parts, ..View::default() };
     let files = options.open_files(&directory);
     Ok(start(options, directory, files, report, view, fold, log))
 }
@@ -203,6 +204,7 @@ fn open_beside(
     let proven = report.proven.filter(|_| report.has_live_writer);
     let mut view = reader_view(loaded.parts, layout, loaded.tail.as_ref(), directory, options);
     view.take_runs(directory, &found.runs, options.sources.maps);
+    view.hidden = Arc::new(loaded.fold.hidden);
     report.run_count = view.runs.len() as u64;
     let visible = proven.unwrap_or(Sequence(u64::MAX)).min(last_sequence(&view, frontier));
     let metrics = Metrics::of(report.store);
@@ -339,7 +341,7 @@ fn writer_view(
         None => active.clone(),
     };
     let parts = parts.into_iter().map(|part| place_part(part, &frames)).collect();
-    let mut view = View { store: log.id(), parts, runs: Vec::new() };
+    let mut view = View { store: log.id(), parts, ..View::default() };
     if sealed.is_some() {
         view.parts.push(Part::active(active, ActiveIndex::new(log.next_sequence())));
     }
@@ -366,7 +368,7 @@ fn reader_view(
     let maps = options.sources.maps && newest.clean.is_some();
     let frames = Frames::Sealed(Arc::new(SealedSegment::new(Arc::clone(directory), place, maps)));
     let parts = parts.into_iter().map(|part| place_part(part, &frames)).collect();
-    View { store: place.store, parts, runs: Vec::new() }
+    View { store: place.store, parts, ..View::default() }
 }
 
 fn place_part(part: annals_checkpoint::Part, newest: &Frames) -> Part {
@@ -473,6 +475,8 @@ fn first_turn(options: &Options, fold: &Fold, log: Log, tail_bytes: u64) -> Turn
         mark: fold.mark,
         control: fold.control,
         kind_count: 0,
+        hidden: Arc::new(fold.hidden.clone()),
+        moves: Arc::new(fold.moves.clone()),
     };
     Turn {
         frontier: None,
@@ -480,6 +484,8 @@ fn first_turn(options: &Options, fold: &Fold, log: Log, tail_bytes: u64) -> Turn
         recorded: note(fold, options).recorded.max(recorded),
         mark: fold.mark,
         control: fold.control,
+        hidden: Arc::clone(&landmark.hidden),
+        moves: Arc::clone(&landmark.moves),
         group: 0,
         waiting: 0,
         wants_sync: false,

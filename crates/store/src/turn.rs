@@ -3,6 +3,8 @@
 //! Invariant: `visible <= durable <= written <= appended`, by sequence and by bytes; visible is written instead
 //! of durable where the store's visibility says so.
 
+use annals_checkpoint::ConsumerMoves;
+use annals_index::Hidden;
 use annals_segment::{FrontierFile, Log, Note, SealedPlace, Space};
 use annals_wire::{Chain, Digest, Generation, Recorded, SegmentId, Sequence, StoreId};
 
@@ -43,6 +45,10 @@ pub(crate) struct Turn {
     pub(crate) recorded: Recorded,
     pub(crate) mark: Digest,
     pub(crate) control: Digest,
+    /// The events that are hidden, as far as that is written or to be written.
+    pub(crate) hidden: Arc<Hidden>,
+    /// Where the consumers are whose positions are in the log, as far as that is written or to be written.
+    pub(crate) moves: Arc<ConsumerMoves>,
     /// The group that is forming.
     pub(crate) group: u64,
     /// How many callers wait for the forming group.
@@ -86,7 +92,7 @@ pub(crate) struct Landing {
 }
 
 /// A place in the log with all that a checkpoint says of it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Landmark {
     pub(crate) segment: SegmentId,
     pub(crate) generation: Generation,
@@ -98,6 +104,8 @@ pub(crate) struct Landmark {
     pub(crate) mark: Digest,
     pub(crate) control: Digest,
     pub(crate) kind_count: usize,
+    pub(crate) hidden: Arc<Hidden>,
+    pub(crate) moves: Arc<ConsumerMoves>,
 }
 
 impl Landmark {
@@ -143,6 +151,8 @@ impl Turn {
             mark: self.mark,
             control: self.control,
             kind_count,
+            hidden: Arc::clone(&self.hidden),
+            moves: Arc::clone(&self.moves),
         }
     }
 }

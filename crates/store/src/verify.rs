@@ -471,18 +471,12 @@ impl Walk<'_> {
                 "the tables are not those that the frames give; the next open does without them".to_owned();
             report.damaged_derived(file.clone(), Some(tables_start + place), what);
         }
-        let names: Vec<_> = found.head.kind_names.iter().map(|(kind, name)| (*kind, name.clone())).collect();
-        let fold = &reached.fold;
-        let mut expected: Vec<_> = fold.kind_names.iter().map(|(kind, name)| (*kind, name.clone())).collect();
-        expected.sort();
-        let mut sorted = names;
-        sorted.sort();
-        if sorted != expected
-            || (found.head.control, watermark.mark) != (fold.control, fold.mark)
-            || watermark.chain != reached.chain
-        {
-            let what =
-                "the head is not what the frames give: names, chain, or the last event's hash".to_owned();
+        let mut told = Fold::of(&found.head);
+        told.recorded = reached.fold.recorded;
+        if told != reached.fold || watermark.chain != reached.chain {
+            let what = "the head is not what the frames give: names, hidden events, consumers, chain, or the \
+                        last event's hash";
+            let what = what.to_owned();
             report.damaged_derived(file, Some(0), what);
         }
         report.checkpoint = Some(format!(

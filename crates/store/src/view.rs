@@ -8,7 +8,7 @@ mod ids;
 use std::ops::Range;
 
 use annals_checkpoint::{LazyRun, RunRange};
-use annals_index::{Direction, Index, Query, RunIndex};
+use annals_index::{Direction, Hidden, Index, Query, RunIndex};
 use annals_wire::{Depth, Digest, EventId, Key, Revision, SegmentId, Sequence, StoreId, StreamKey};
 
 pub(crate) use self::ids::HashedId;
@@ -21,6 +21,8 @@ pub(crate) struct View {
     pub(crate) parts: Vec<Part>,
     /// Runs over segments with footers, oldest first; no two have a segment in common.
     pub(crate) runs: Vec<Arc<LazyRun>>,
+    /// The events that no read shows.
+    pub(crate) hidden: Arc<Hidden>,
 }
 
 /// Why a view has no answer.

@@ -6,7 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Digest, Error, FORMAT_VERSION, Generation, Kind, Recorded, SegmentId, Sequence, StoreId,
+    ConsumerMove, Digest, Error, FORMAT_VERSION, Generation, Kind, Recorded, SegmentId, Sequence,
+    SequenceRange, StoreId,
     codec::{Put, Reader, check_crc, check_trailing_crc, long_len},
     hash::Chain,
     pad_to_frame,
@@ -85,6 +86,10 @@ pub struct CheckpointHead {
     pub covered: Vec<CoveredSegment>,
     /// Every kind that has a name.
     pub kind_names: Vec<(Kind, String)>,
+    /// The events that are hidden: ascending, with at least one that is not between two ranges.
+    pub hidden: Vec<SequenceRange>,
+    /// Where the consumers are whose positions are in the log: by what they are and by name.
+    pub moves: Vec<ConsumerMove>,
     /// The hash of the last control record before the watermark.
     pub control: Digest,
 }
@@ -176,6 +181,14 @@ impl CheckpointHead {
             return Err(
                 reader.invalid("a segment that it stands on has a footer and no bytes behind its frames")
             );
+        }
+        let hidden = decoded.hidden.iter().zip(decoded.hidden.iter().skip(1));
+        if hidden.into_iter().any(|(range, next)| range.last().0.saturating_add(1) >= next.first().0) {
+            return Err(reader.invalid("what is hidden is out of order, or in more ranges than it takes"));
+        }
+        let moves = decoded.moves.iter().map(|moved| (moved.consumer, &moved.name));
+        if moves.clone().zip(moves.skip(1)).any(|(moved, next)| moved >= next) {
+            return Err(reader.invalid("its consumers are out of order"));
         }
         let padding = prefix.tables_offset() - reader.position() as u64;
         reader.zeros(usize::try_from(padding).expect("under 8"))?;

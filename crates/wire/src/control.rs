@@ -3,8 +3,10 @@
 //!
 //! Layout: docs/format.md, "Control record".
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
-    Digest, Error, Frame, FrameType, Kind, Recorded, Sequence,
+    ConsumerMove, Digest, Error, Frame, FrameType, Kind, Recorded, Sequence,
     codec::{Put, Reader},
     frame::Batch,
     hash::tagged,
@@ -12,6 +14,8 @@ use crate::{
 
 const WHAT: &str = "control record";
 const KIND_NAME: u16 = 1;
+const HIDDEN: u16 = 2;
+const CONSUMER_MOVE: u16 = 3;
 
 /// The most bytes that the name of a kind may have.
 const NAME_LEN_MAX: usize = 1024;
@@ -22,6 +26,58 @@ const NAME_LEN_MAX: usize = 1024;
 pub enum Control {
     /// A kind is given a name, for ever.
     KindName(KindName),
+    /// Events are hidden, for ever.
+    Hidden(SequenceRange),
+    /// A consumer is somewhere else now.
+    ConsumerMove(ConsumerMove),
+}
+
+/// The events from one to another, both included; at least one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "(Sequence, Sequence)", into = "(Sequence, Sequence)")]
+pub struct SequenceRange {
+    first: Sequence,
+    last: Sequence,
+}
+
+impl SequenceRange {
+    /// The events from `first` to `last`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] where the first is 0 or behind the last.
+    pub fn new(first: Sequence, last: Sequence) -> Result<Self, Error> {
+        if first == Sequence(0) || first > last {
+            let why = "it begins with sequence 0, or behind its end";
+            return Err(Error::Invalid { what: "range of sequences", why });
+        }
+        Ok(Self { first, last })
+    }
+
+    /// The first.
+    #[must_use]
+    pub fn first(&self) -> Sequence {
+        self.first
+    }
+
+    /// The last.
+    #[must_use]
+    pub fn last(&self) -> Sequence {
+        self.last
+    }
+}
+
+impl TryFrom<(Sequence, Sequence)> for SequenceRange {
+    type Error = Error;
+
+    fn try_from((first, last): (Sequence, Sequence)) -> Result<Self, Error> {
+        Self::new(first, last)
+    }
+}
+
+impl From<SequenceRange> for (Sequence, Sequence) {
+    fn from(range: SequenceRange) -> Self {
+        (range.first, range.last)
+    }
 }
 
 /// A kind and its name.
@@ -62,12 +118,19 @@ impl Control {
                 out.put_u16(binding.kind.number());
                 out.put(binding.name.as_bytes());
             }
+            Self::Hidden(range) => {
+                out.put_u64(range.first.0);
+                out.put_u64(range.last.0);
+            }
+            Self::ConsumerMove(moved) => moved.encode(out),
         }
     }
 
     fn number(&self) -> u16 {
         match self {
             Self::KindName(_) => KIND_NAME,
+            Self::Hidden(_) => HIDDEN,
+            Self::ConsumerMove(_) => CONSUMER_MOVE,
         }
     }
 
@@ -83,9 +146,11 @@ impl Control {
         let stamp = ControlStamp::decode(frame.stamp)?;
         let control = match stamp.number {
             KIND_NAME => Self::KindName(decode_kind_name(frame.body)?),
+            HIDDEN => Self::Hidden(decode_hidden(frame.body)?),
+            CONSUMER_MOVE => Self::ConsumerMove(ConsumerMove::decode(frame.body)?),
             0 => return Err(invalid("record type 0 was never written")),
             found => {
-                let (found, supported) = (u32::from(found), u32::from(KIND_NAME));
+                let (found, supported) = (u32::from(found), u32::from(CONSUMER_MOVE));
                 return Err(Error::Version { what: "a control record of an unknown type", found, supported });
             }
         };
@@ -98,6 +163,15 @@ fn decode_kind_name(body: &[u8]) -> Result<KindName, Error> {
     let kind = Kind::new(reader.u16()?).map_err(|_| reader.invalid("a kind of a reserved category"))?;
     let name = crate::coordinate::decode_text("kind name", reader.rest(), NAME_LEN_MAX)?;
     KindName::new(kind, name)
+}
+
+fn decode_hidden(body: &[u8]) -> Result<SequenceRange, Error> {
+    let mut reader = Reader::new("hidden range", body);
+    let (first, last) = (Sequence(reader.u64()?), Sequence(reader.u64()?));
+    if !reader.rest().is_empty() {
+        return Err(reader.invalid("longer than 16 bytes"));
+    }
+    SequenceRange::new(first, last)
 }
 
 /// What its turn decides of a control record.

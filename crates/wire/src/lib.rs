@@ -15,6 +15,7 @@
 
 mod checkpoint;
 mod codec;
+mod consumer;
 mod control;
 mod coordinate;
 mod error;
@@ -36,7 +37,8 @@ mod table_bytes;
 
 pub use checkpoint::{CHECKPOINT_PREFIX_LEN, CheckpointHead, CheckpointPrefix, CoveredSegment, Watermark};
 pub use codec::crc;
-pub use control::{Control, ControlStamp, KindName};
+pub use consumer::{Consumer, ConsumerMove, ConsumerName};
+pub use control::{Control, ControlStamp, KindName, SequenceRange};
 pub use coordinate::{COORDINATE_PART_LEN_MAX, Coordinate, StreamKey, TAG_LEN_MAX, Tag};
 pub use error::Error;
 pub use event::{

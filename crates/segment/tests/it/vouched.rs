@@ -39,7 +39,8 @@ fn log() -> (MemoryDirectory, CheckpointHead) {
         mark: Digest::NONE,
     };
     let (store, covered) = (layout.manifest.store, covered.collect());
-    (memory, CheckpointHead { store, watermark, covered, kind_names: Vec::new(), control: Digest::NONE })
+    let (kind_names, hidden, moves) = (Vec::new(), Vec::new(), Vec::new());
+    (memory, CheckpointHead { store, watermark, covered, kind_names, hidden, moves, control: Digest::NONE })
 }
 
 /// The segments whose headers are read, beside a checkpoint that `change` was done to.

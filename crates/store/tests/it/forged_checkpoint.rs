@@ -4,7 +4,7 @@ use annals::{
     Background, Coordinate, Error, Kind, NewEvent, Options, SeededEntropy, Sequence, SimulatedDirectory,
     Store, verify_on,
 };
-use annals_wire::{CheckpointHead, CheckpointPrefix, Digest};
+use annals_wire::{CheckpointHead, CheckpointPrefix, Digest, SequenceRange};
 
 fn options(seed: u64) -> Options {
     let options = Options::new().create(true).segment_bytes(1 << 20);
@@ -89,6 +89,8 @@ fn verification_compares_head_and_tables_with_the_frames() {
     check_told(&forged(Some(&earlier), &|_| {}), "the tables are not those that the frames give");
     check_told(&forged(None, &|head| head.control = Digest([7; 32])), "the head is not what the frames give");
     check_told(&forged(None, &|head| head.kind_names.clear()), "the head is not what the frames give");
+    let hidden = SequenceRange::new(Sequence(1), Sequence(1)).unwrap();
+    check_told(&forged(None, &|head| head.hidden.push(hidden)), "the head is not what the frames give");
 }
 
 /// The log contradicts its checkpoint in `what`: that is damage of the log, and told as such.

@@ -127,13 +127,32 @@ fn a_control_record_that_nothing_writes_is_refused() {
             ("a control character", &[(0x52, &[0x7f])]),
         ],
     );
+    assert_invalid(
+        "control-frame-hidden",
+        &[("a range from 0", &[(0x50, &[0])]), ("a range that ends before it begins", &[(0x58, &[1])])],
+    );
+    assert_invalid(
+        "control-frame-move",
+        &[
+            ("move 0", &[(0x50, &[0])]),
+            ("a hash without a position", &[(0x58, &[0])]),
+            ("neither a cursor nor a group", &[(0x80, &[3])]),
+            ("an unknown flag", &[(0x82, &[2])]),
+            ("a position of one that is gone", &[(0x82, &[1])]),
+            ("done at the position", &[(0x88, &[1])]),
+            ("more done than there is", &[(0x87, &[1])]),
+            ("a name with a capital", &[(0x90, b"B")]),
+            ("a name that begins with a dot", &[(0x90, b".")]),
+            ("no UTF-8", &[(0x91, &[0xff])]),
+        ],
+    );
 }
 
 #[test]
 fn a_control_record_of_a_later_type_is_newer_and_not_damaged() {
     let example = example("control-frame");
-    let found = example.structure.read(&edited(&example, &[(0x2c, &[2])]));
-    assert!(matches!(found, Err(Error::Version { found: 2, supported: 1, .. })), "{found:?}");
+    let found = example.structure.read(&edited(&example, &[(0x2c, &[4])]));
+    assert!(matches!(found, Err(Error::Version { found: 4, supported: 3, .. })), "{found:?}");
 }
 
 #[test]

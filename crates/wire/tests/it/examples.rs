@@ -3,11 +3,11 @@
 use std::{collections::BTreeSet, fmt};
 
 use annals_wire::{
-    Batch, CHECKPOINT_PREFIX_LEN, Chain, CheckpointHead, CheckpointPrefix, CleanEnd, Control, CoveredSegment,
-    Depth, Digest, Error, FooterTrailer, Fork, Frame, FrameHeader, FrameType, Frontier, Generation, Key,
-    Kind, Lane, LogPosition, Manifest, NewFrame, Occurred, PreviousEnd, Publication, Recorded, Replaced,
-    Revision, RunEntry, RunHeader, RunSegment, SEGMENT_HEADER_LEN, Salt, SegmentHeader, SegmentId, Sequence,
-    StateHeader, StoreId, Watermark, blake3_digest,
+    Batch, CHECKPOINT_PREFIX_LEN, Chain, CheckpointHead, CheckpointPrefix, CleanEnd, Consumer, ConsumerMove,
+    ConsumerName, Control, CoveredSegment, Depth, Digest, Error, FooterTrailer, Fork, Frame, FrameHeader,
+    FrameType, Frontier, Generation, Key, Kind, Lane, LogPosition, Manifest, NewFrame, Occurred, PreviousEnd,
+    Publication, Recorded, Replaced, Revision, RunEntry, RunHeader, RunSegment, SEGMENT_HEADER_LEN, Salt,
+    SegmentHeader, SegmentId, Sequence, SequenceRange, StateHeader, StoreId, Watermark, blake3_digest,
 };
 
 use crate::{
@@ -119,6 +119,31 @@ impl Store {
         self.branched.hash()
     }
 
+    /// The record that hides the second event.
+    fn hidden(&self) -> NewControl {
+        let control = Control::Hidden(SequenceRange::new(Sequence(2), Sequence(2)).unwrap());
+        NewControl { previous: self.named.hash(), recorded: recorded(4), control, ..self.named.clone() }
+    }
+
+    /// The record that moves a group behind the first event.
+    fn moved(&self) -> NewControl {
+        let control = Control::ConsumerMove(self.billing());
+        NewControl { previous: self.hidden().hash(), recorded: recorded(5), control, ..self.named.clone() }
+    }
+
+    /// Where the group `billing` is: behind the first event, and the third is done.
+    fn billing(&self) -> ConsumerMove {
+        ConsumerMove {
+            consumer: Consumer::Group,
+            name: ConsumerName::new("billing").unwrap(),
+            number: 7,
+            sequence: Sequence(1),
+            hash: self.placed.hash(),
+            done: vec![Sequence(3)],
+            is_deleted: false,
+        }
+    }
+
     fn first_segment_end(&self) -> PreviousEnd {
         let frames = self.frames();
         let crc = |(place, bytes): &(Place, Vec<u8>)| {
@@ -190,7 +215,9 @@ pub(crate) fn examples() -> Vec<Example> {
         event("event-frame", &store.placed, placed),
         event("event-frame-full", &store.branched, branched),
         event("event-frame-erased", &store.branched.erased(), erased),
-        control(&store.named, named),
+        control("control-frame", &store.named, named),
+        control("control-frame-hidden", &store.hidden(), Place { offset: 512, ..named }),
+        control("control-frame-move", &store.moved(), Place { offset: 512, ..named }),
         manifest_slot(&store),
         frontier(),
         footer(&store),
@@ -220,13 +247,11 @@ fn event(name: &str, event: &NewEvent, place: Place) -> Example {
     Example::new(Structure::Frame(place), name, event.clone(), event.encode(place), decode).at(place)
 }
 
-fn control(control: &NewControl, place: Place) -> Example {
-    let Control::KindName(binding) = &control.control else { unreachable!("no other record yet") };
-    assert_eq!((binding.kind(), binding.name()), (order_placed(), "order-placed"));
+fn control(name: &str, control: &NewControl, place: Place) -> Example {
     let previous = control.previous;
     let decode = move |bytes: &[u8]| NewControl::decode(bytes, place, previous);
     let bytes = control.encode(place);
-    Example::new(Structure::Frame(place), "control-frame", control.clone(), bytes, decode).at(place)
+    Example::new(Structure::Frame(place), name, control.clone(), bytes, decode).at(place)
 }
 
 fn manifest_slot(store: &Store) -> Example {
@@ -397,7 +422,9 @@ fn checkpoint(store: &Store) -> Example {
             len: 2048,
         }],
         kind_names: vec![(order_placed(), "order-placed".to_owned())],
-        control: store.named.hash(),
+        hidden: vec![SequenceRange::new(Sequence(2), Sequence(2)).unwrap()],
+        moves: vec![store.billing()],
+        control: store.moved().hash(),
     };
     let trailer = FooterTrailer {
         store: store.store,

@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use annals_wire::{
-    Batch, Chain, CheckpointHead, CleanEnd, CoveredSegment, Depth, Digest, EventId, FooterTrailer, Fork,
-    Frontier, Generation, Kind, Lane, LogPosition, Manifest, Occurred, PreviousEnd, REPLACED_COUNT_MAX,
-    Recorded, Replaced, Revision, Salt, SegmentHeader, SegmentId, Sequence, StateHeader, StoreId, Watermark,
+    Batch, Chain, CheckpointHead, CleanEnd, Consumer, ConsumerMove, ConsumerName, Control, CoveredSegment,
+    Depth, Digest, EventId, FooterTrailer, Fork, Frontier, Generation, Kind, Lane, LogPosition, Manifest,
+    Occurred, PreviousEnd, REPLACED_COUNT_MAX, Recorded, Replaced, Revision, Salt, SegmentHeader, SegmentId,
+    Sequence, SequenceRange, StateHeader, StoreId, Watermark,
 };
 use proptest::{collection, option, prelude::*, sample::select, test_runner::Config};
 
@@ -113,10 +114,66 @@ prop_compose! {
 prop_compose! {
     pub(crate) fn new_control()(
         (previous, batch, synced_len, recorded) in (digest(), batch(), any::<u32>(), any::<u64>()),
-        (kind, name) in (kind(), text()),
+        control in control(),
     ) -> NewControl {
-        NewControl { previous, batch, synced_len, recorded: Recorded(recorded), control: kind_name(kind, &name) }
+        NewControl { previous, batch, synced_len, recorded: Recorded(recorded), control }
     }
+}
+
+fn control() -> impl Strategy<Value = Control> {
+    prop_oneof![
+        (kind(), text()).prop_map(|(kind, name)| kind_name(kind, &name)),
+        sequence_range().prop_map(Control::Hidden),
+        consumer_move().prop_map(Control::ConsumerMove),
+    ]
+}
+
+fn sequence_range() -> impl Strategy<Value = SequenceRange> {
+    let bounds = (1..=u64::MAX, 1..=u64::MAX);
+    bounds.prop_map(|(one, other)| {
+        SequenceRange::new(Sequence(one.min(other)), Sequence(one.max(other))).unwrap()
+    })
+}
+
+prop_compose! {
+    fn consumer_move()(
+        consumer in prop_oneof![Just(Consumer::Cursor), Just(Consumer::Group)],
+        (name, number, digest) in ("[a-z0-9][a-z0-9._-]{0,63}", 1..=u64::MAX, digest()),
+        sequences in collection::btree_set(any::<u64>(), 1..6),
+        is_deleted in any::<bool>(),
+    ) -> ConsumerMove {
+        let mut sequences = sequences.into_iter().map(Sequence).filter(|_| !is_deleted);
+        let sequence = sequences.next().unwrap_or_default();
+        let is_none = sequence == Sequence(0);
+        ConsumerMove {
+            consumer,
+            name: ConsumerName::new(&name).unwrap(),
+            number,
+            sequence,
+            hash: if is_none { Digest::NONE } else { digest },
+            done: sequences.collect(),
+            is_deleted,
+        }
+    }
+}
+
+/// Ranges with gaps between them.
+fn hidden() -> impl Strategy<Value = Vec<SequenceRange>> {
+    collection::btree_set(1..1_000_000_u64, 0..8).prop_map(|bounds| {
+        let bounds: Vec<_> = bounds.into_iter().collect();
+        let ranges = bounds.as_chunks().0.iter().map(|[first, last]: &[u64; 2]| (first * 3, last * 3 - 1));
+        ranges.map(|(first, last)| SequenceRange::new(Sequence(first), Sequence(last)).unwrap()).collect()
+    })
+}
+
+/// Of each consumer one, none of those that are gone.
+fn moves() -> impl Strategy<Value = Vec<ConsumerMove>> {
+    collection::vec(consumer_move(), 0..4).prop_map(|moves| {
+        let there = moves.into_iter().filter(|moved| !moved.is_deleted);
+        let named: BTreeMap<_, _> =
+            there.map(|moved| ((moved.consumer, moved.name.clone()), moved)).collect();
+        named.into_values().collect()
+    })
 }
 
 prop_compose! {
@@ -293,6 +350,7 @@ prop_compose! {
         (segment, sequence, recorded) in (any::<u64>(), any::<u64>(), any::<u64>()),
         (mark, control) in (digest(), digest()),
         kind_names in collection::vec((kind(), text()), 0..5),
+        (hidden, moves) in (hidden(), moves()),
         covered in Just(covered),
     ) -> CheckpointHead {
         let watermark = Watermark {
@@ -304,6 +362,6 @@ prop_compose! {
             recorded: Recorded(recorded),
             mark,
         };
-        CheckpointHead { store, watermark, covered, kind_names, control }
+        CheckpointHead { store, watermark, covered, kind_names, hidden, moves, control }
     }
 }
