@@ -105,7 +105,7 @@ impl Fold {
 pub fn note_move(moves: &mut ConsumerMoves, moved: &ConsumerMove) {
     let key = (moved.consumer, moved.name.clone());
     if moved.is_deleted {
-        moves.remove(&key);
+        moves.retain(|known, _| *known != key);
     } else {
         moves.insert(key, moved.clone());
     }
