@@ -24,6 +24,12 @@ impl From<Vec<SequenceRange>> for Hidden {
 }
 
 impl Hidden {
+    /// Nothing is hidden.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { ranges: Vec::new() }
+    }
+
     /// Hides the events of `range` as well.
     pub fn insert(&mut self, range: SequenceRange) {
         let before = range.first().0 - 1;

@@ -273,7 +273,7 @@ impl Shared {
         }
         let found = match cold.failed.take() {
             Some(found) => Some(found),
-            None => self.ask(|_| condition.find_in_part(cold.view.store, cold.view.last()))?,
+            None => self.ask(|_| condition.find_in_last(&cold.view))?,
         };
         found.map_or(Ok(()), Err)
     }

@@ -1,7 +1,7 @@
 //! Causality: what led to an event, and what came of it.
 //!
 //! Invariant: every walk ends and shows each event once, whatever callers said of causes: an event has one cause, so
-//! that only a circle leads to one again, and circles are noticed.
+//! that only a circle leads to one again, and circles are noticed. A walk leads through hidden events, and shows none.
 
 use std::{collections::HashSet, iter};
 
@@ -30,8 +30,9 @@ impl Store {
     /// The iterator ends with [`Error::Corrupt`] or [`Error::Environment`] where an event cannot be read, or a lane
     /// forks from an event that lies no nearer to the beginning.
     pub fn ancestors(&self, id: EventId) -> impl Iterator<Item = Result<Event, Error>> + use<> {
-        let mut walk = Ancestors { at: self.at(), id, reached: None };
-        until_error(move || walk.step())
+        let at = self.at();
+        let mut walk = Ancestors { at: at.clone(), id, reached: None };
+        until_error(move || at.shown(|| walk.step()))
     }
 
     /// What caused the event `id`: its cause, the cause of that, and so on to the one that nothing in the store
@@ -57,8 +58,9 @@ impl Store {
     /// # Errors
     /// The iterator ends with [`Error::Corrupt`] or [`Error::Environment`] where an event cannot be read.
     pub fn causes(&self, id: EventId) -> impl Iterator<Item = Result<Event, Error>> + use<> {
-        let mut walk = Causes { at: self.at(), id, cause: None, seen: HashSet::new() };
-        until_error(move || walk.step())
+        let at = self.at();
+        let mut walk = Causes { at: at.clone(), id, cause: None, seen: HashSet::new() };
+        until_error(move || at.shown(|| walk.step()))
     }
 
     /// What the event `id` caused, and what that caused, and so on. Each is followed by its own effects before the
@@ -70,8 +72,9 @@ impl Store {
     /// # Errors
     /// As [`Store::causes`].
     pub fn effects(&self, id: EventId) -> impl Iterator<Item = Result<Event, Error>> + use<> {
-        let mut walk = Effects { at: self.at(), root: id, last: Some(id), generations: Vec::new() };
-        until_error(move || walk.step())
+        let at = self.at();
+        let mut walk = Effects { at: at.clone(), root: id, last: Some(id), generations: Vec::new() };
+        until_error(move || at.shown(|| walk.step()))
     }
 
     /// The conversation `id`: the event with that id where it began it, and all whose correlation it is, in order of
@@ -113,13 +116,23 @@ fn until_error(
 }
 
 /// The store, as it was visible when a walk was made.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct At {
     shared: Arc<Shared>,
     visible: Sequence,
 }
 
 impl At {
+    /// The next event of a walk that is not hidden. A walk goes through what is hidden, and does not show it.
+    fn shown(&self, mut step: impl FnMut() -> Result<Option<Event>, Error>) -> Result<Option<Event>, Error> {
+        loop {
+            match step()? {
+                Some(event) if self.shared.view().hidden.contains(event.sequence()) => {}
+                shown_or_end => return Ok(shown_or_end),
+            }
+        }
+    }
+
     fn find(&self, id: EventId) -> Result<Option<Found>, Error> {
         self.shared.ask(|view| Ok(view.find_id(id)?.filter(|found| found.sequence <= self.visible)))
     }
@@ -131,7 +144,7 @@ impl At {
     /// What comes before `event` in its stream, the newest first.
     fn before(&self, event: &Event) -> Events {
         let events = Events::stream(Arc::clone(&self.shared), &event.coordinate(), event.lane());
-        events.until(self.visible).backwards().from(Revision(event.revision().0 - 1))
+        events.with_hidden().until(self.visible).backwards().from(Revision(event.revision().0 - 1))
     }
 
     /// The event that the lane forks from whose first event is `first`; `None` where it is not the first of a lane, or
@@ -149,7 +162,7 @@ impl At {
 
     fn effects(&self, id: EventId) -> Events {
         let query = Query::of(QueryItem::new().causation(id));
-        Events::query(Arc::clone(&self.shared), query).until(self.visible)
+        Events::query(Arc::clone(&self.shared), query).with_hidden().until(self.visible)
     }
 }
 

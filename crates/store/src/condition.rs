@@ -4,8 +4,10 @@
 //! Invariant: what a condition asks of sealed parts is asked before the turn, and what grew since within it; so that
 //! the check, the sequences and the write are one step.
 
+use std::ops::Range;
+
 use annals_index::{Direction, Known, Query};
-use annals_wire::{Coordinate, Recorded, Revision, Sequence, StoreId};
+use annals_wire::{Coordinate, Recorded, Revision, Sequence};
 
 use crate::{
     Error, Expected,
@@ -53,7 +55,8 @@ impl Condition {
     }
 
     /// No event after `after` matches `query`: `after` is the last sequence that the decision knew of, 0 where there
-    /// must be none at all. Events that are appended and not yet durable count.
+    /// must be none at all. Events that are appended and not yet durable count, those
+    /// that are hidden don't.
     #[must_use]
     pub fn no_event(mut self, query: Query, after: Sequence) -> Self {
         self.absences.push(Absence { query, after });
@@ -72,10 +75,11 @@ impl Condition {
         self.streams.iter().try_for_each(|(_, expected)| expected.check())
     }
 
-    /// The first event of `part` that must not be there, of those of each demand.
-    pub(crate) fn find_in_part(&self, store: StoreId, part: &Part) -> Result<Option<Error>, Trouble> {
+    /// The first event of the last part of `view` that must not be there, of those of each demand.
+    pub(crate) fn find_in_last(&self, view: &View) -> Result<Option<Error>, Trouble> {
+        let part = view.last();
         for absence in &self.absences {
-            if let Some(found) = absence.find_in(store, part, part.times(&absence.query)?)? {
+            if let Some(found) = absence.find_in(view, part, &part.times(&absence.query)?)? {
                 return Ok(Some(absence.failed(found)));
             }
         }
@@ -109,7 +113,7 @@ impl Absence {
             if part.first_sequence.0 >= within.end {
                 break;
             }
-            if let Some(found) = self.find_in(view.store, part, times.clone())? {
+            if let Some(found) = self.find_in(view, part, &times)? {
                 return Ok(Some(found));
             }
             place = next + 1;
@@ -117,24 +121,43 @@ impl Absence {
         Ok(None)
     }
 
+    /// The first event of `part` that the demand is about and that is not hidden.
     fn find_in(
         &self,
-        store: StoreId,
+        view: &View,
         part: &Part,
-        times: Vec<(Recorded, Sequence)>,
+        times: &[(Recorded, Sequence)],
     ) -> Result<Option<Sequence>, Trouble> {
         let (first, count) = (part.first_sequence.0, part.row_count());
-        let start = self.after.0.saturating_add(1).saturating_sub(first);
-        let rows = u32::try_from(start).unwrap_or(u32::MAX).min(count)..count;
-        if rows.is_empty() {
-            return Ok(None);
+        let end = first + u64::from(count);
+        let mut start = self.after.0.saturating_add(1).max(first);
+        while start < end {
+            let row = u32::try_from(start - first).unwrap_or(u32::MAX);
+            let Some(found) = self.first_from(view, part, times, row..count)? else { break };
+            let sequence = first + u64::from(found);
+            start = view.hidden.first_shown(sequence..end).start;
+            if start == sequence {
+                return Ok(Some(Sequence(sequence)));
+            }
         }
-        let known = Known { begun: part.begun(store, &self.query, rows.clone())?, times };
+        Ok(None)
+    }
+
+    /// The first of `rows` that matches.
+    fn first_from(
+        &self,
+        view: &View,
+        part: &Part,
+        times: &[(Recorded, Sequence)],
+        rows: Range<u32>,
+    ) -> Result<Option<u32>, Trouble> {
+        let begun = part.begun(view.store, &self.query, rows.clone())?;
+        let known = Known { begun, times: times.to_vec() };
         let mut found = Vec::new();
         part.try_ask(|index| {
             self.query.select(index, &known, rows.clone(), Direction::Forward, 1, &mut found)
         })?;
-        Ok(found.first().map(|row| Sequence(first + u64::from(*row))))
+        Ok(found.first().copied())
     }
 
     fn failed(&self, found: Sequence) -> Error {

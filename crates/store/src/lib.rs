@@ -55,6 +55,8 @@ mod new_event;
 mod sync;
 
 mod clock;
+mod control;
+mod hiding;
 mod ids;
 mod kinds;
 mod naming;

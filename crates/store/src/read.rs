@@ -65,6 +65,7 @@ impl Events {
             visible: Sequence(visible),
             sequences: 1..visible.saturating_add(1),
             revisions: 1..u64::MAX,
+            with_hidden: false,
         };
         Self {
             shared,
@@ -103,6 +104,12 @@ impl Events {
     pub fn until(mut self, sequence: Sequence) -> Self {
         let end = &mut self.walk.sequences.end;
         *end = (*end).min(sequence.0.saturating_add(1));
+        self
+    }
+
+    /// Hidden events too: for walks that lead through them.
+    pub(crate) fn with_hidden(mut self) -> Self {
+        self.walk.with_hidden = true;
         self
     }
 

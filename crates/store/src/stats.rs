@@ -46,7 +46,7 @@ impl Store {
         let directory = &self.shared.directory;
         let inventory = Inventory::take(&**directory)?;
         let entries = directory.list().map_err(annals_segment::Error::io("list", directory.path()))?;
-        let last = self.all().backwards().limit(1).next().transpose()?;
+        let last = self.all().with_hidden().backwards().limit(1).next().transpose()?;
         let last_sequence = self.last_sequence();
         let first = self.shared.view().parts.first().map_or(1, |part| part.first_sequence.0);
         Ok(Stats {

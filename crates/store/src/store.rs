@@ -14,7 +14,7 @@ use crate::{
     metrics::Metrics,
     sync::{Arc, AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError, RwLock},
     turn::Writer,
-    view::{Trouble, View},
+    view::{Found, Trouble, View},
 };
 
 /// A store that is open. Cheap to clone; all clones are the same store.
@@ -203,14 +203,15 @@ impl Store {
         self.shared.kinds.read().unwrap_or_else(PoisonError::into_inner).all()
     }
 
-    /// The event with the id `id`, where it is there and visible.
+    /// The event with the id `id`, where it is there, visible and not hidden.
     ///
     /// # Errors
     /// [`Error::Corrupt`], [`Error::Environment`].
     pub fn get(&self, id: EventId) -> Result<Option<Event>, Error> {
         let visible = self.last_sequence();
         self.shared.ask(|view| {
-            let found = view.find_id(id)?.filter(|found| found.sequence <= visible);
+            let is_shown = |found: &Found| found.sequence <= visible && !view.hidden.contains(found.sequence);
+            let found = view.find_id(id)?.filter(is_shown);
             let event = found.map(|found| found.read()).transpose()?;
             Ok(event.map(|event| event.with_kinds(&self.shared.kinds)))
         })

@@ -5,13 +5,15 @@
 
 use std::ops::Range;
 
-use annals_index::{Direction, Index, Known, Query};
+use annals_index::{Direction, Hidden, Index, Known, Query};
 use annals_wire::{Recorded, Sequence, StoreId, StreamKey};
 
 use crate::{
     part::Part,
     view::{Found, Trouble, View},
 };
+
+static NOTHING: Hidden = Hidden::new();
 
 /// What is still to come.
 #[derive(Debug, Clone)]
@@ -23,6 +25,8 @@ pub(super) struct Walk {
     pub(super) sequences: Range<u64>,
     /// Of a stream; likewise.
     pub(super) revisions: Range<u64>,
+    /// Whether hidden events are found too.
+    pub(super) with_hidden: bool,
 }
 
 /// What a query is asked with.
@@ -48,11 +52,26 @@ impl Walk {
                 selected.iter().filter_map(|row| offset(row).transpose()).collect::<Result<Vec<_>, _>>()
             })?;
             self.leave(part, found.last().filter(|_| found.len() == limit));
-            if !found.is_empty() {
-                return Ok(found);
+            let shown = self.shown(view, found);
+            if !shown.is_empty() {
+                return Ok(shown);
             }
         }
         Ok(Vec::new())
+    }
+
+    /// Those of `found` that are not hidden.
+    fn shown(&self, view: &View, mut found: Vec<Found>) -> Vec<Found> {
+        let hidden = self.hidden(view);
+        if !hidden.is_empty() {
+            found.retain(|found| !hidden.contains(found.sequence));
+        }
+        found
+    }
+
+    /// What this walk does not find.
+    fn hidden<'v>(&self, view: &'v View) -> &'v Hidden {
+        if self.with_hidden { &NOTHING } else { &view.hidden }
     }
 
     /// How many events of a query there are; at least `limit` where there are more.
@@ -61,15 +80,29 @@ impl Walk {
         while count < limit
             && let Some((part, rows)) = self.next_part(view, &asked.keys)?
         {
-            count += if asked.query.is_everything() {
-                rows.len() as u64
-            } else {
-                let known = self.known(view.store, part, asked, &rows)?;
-                part.try_ask(|index| asked.query.count(index, &known, rows.clone()))?
-            };
+            // What is shown, stretch by stretch.
+            let first = part.first_sequence.0;
+            let mut left = first + u64::from(rows.start)..first + u64::from(rows.end);
+            loop {
+                let shown = self.hidden(view).first_shown(left.clone());
+                if shown.is_empty() {
+                    break;
+                }
+                let row = |sequence: u64| u32::try_from(sequence - first).unwrap_or(u32::MAX);
+                count += self.count_rows(view, asked, part, row(shown.start)..row(shown.end))?;
+                left.start = shown.end;
+            }
             self.leave(part, None);
         }
         Ok(count)
+    }
+
+    fn count_rows(&self, view: &View, asked: &Asked, part: &Part, rows: Range<u32>) -> Result<u64, Trouble> {
+        if asked.query.is_everything() {
+            return Ok(rows.len() as u64);
+        }
+        let known = self.known(view.store, part, asked, &rows)?;
+        part.try_ask(|index| asked.query.count(index, &known, rows.clone()))
     }
 
     fn known(&self, store: StoreId, part: &Part, asked: &Asked, rows: &Range<u32>) -> Result<Known, Trouble> {
@@ -88,17 +121,38 @@ impl Walk {
             let (found, revisions) = part.try_ask(|index| self.stream_rows(part, index, key, rows, limit))?;
             self.revisions = revisions;
             self.leave(part, found.last().filter(|_| found.len() == limit));
-            if !found.is_empty() {
-                return Ok(found);
+            let shown = self.shown(view, found);
+            if !shown.is_empty() {
+                return Ok(shown);
             }
         }
         Ok(Vec::new())
     }
 
-    /// How many events of the stream `key` there are: its revisions have no gap, so the first and the last say it.
+    /// How many events of the stream `key` there are that are not hidden.
     pub(super) fn count_stream(&self, view: &View, key: StreamKey<'_>) -> Result<u64, Trouble> {
-        let [mut first, mut last] =
-            [Direction::Forward, Direction::Backward].map(|direction| Self { direction, ..self.clone() });
+        let mut count = self.count_all_of_stream(view, key)?;
+        for range in self.hidden(view).ranges() {
+            if count == 0 {
+                break;
+            }
+            let (start, end) = (range.first().0, range.last().0.saturating_add(1));
+            let sequences = self.sequences.start.max(start)..self.sequences.end.min(end);
+            if !sequences.is_empty() {
+                let hidden = Self { sequences, ..self.clone() }.count_all_of_stream(view, key)?;
+                count = count.saturating_sub(hidden);
+            }
+        }
+        Ok(count)
+    }
+
+    /// The same with those that are hidden: its revisions have no gap, so the first and the last say it.
+    fn count_all_of_stream(&self, view: &View, key: StreamKey<'_>) -> Result<u64, Trouble> {
+        let [mut first, mut last] = [Direction::Forward, Direction::Backward].map(|direction| Self {
+            direction,
+            with_hidden: true,
+            ..self.clone()
+        });
         let is_there = !first.find_in_stream(view, key, 1)?.is_empty();
         if !is_there || last.find_in_stream(view, key, 1)?.is_empty() {
             return Ok(0);

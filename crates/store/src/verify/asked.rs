@@ -74,7 +74,7 @@ impl Store {
         lane: Lane,
         progress: &mut dyn FnMut(VerifyProgress),
     ) -> Result<VerifyReport, Error> {
-        let events = || Events::stream(Arc::clone(&self.shared), coordinate, lane);
+        let events = || Events::stream(Arc::clone(&self.shared), coordinate, lane).with_hidden();
         Asked::new(self).run(events, progress)
     }
 
@@ -90,7 +90,7 @@ impl Store {
         progress: &mut dyn FnMut(VerifyProgress),
     ) -> Result<VerifyReport, Error> {
         let after = Sequence(sequences.start().0.saturating_sub(1));
-        let events = || self.query(Query::all()).after(after).until(*sequences.end());
+        let events = || self.query(Query::all()).with_hidden().after(after).until(*sequences.end());
         Asked::new(self).run(events, progress)
     }
 }
@@ -229,7 +229,8 @@ impl Asked {
             return self.shared.ask(|view| Ok(view.find_id(id)?.map(|found| found.read()).transpose()?));
         }
         let before = Revision(event.revision().0 - 1);
-        let stream = Events::stream(Arc::clone(&self.shared), &event.coordinate(), event.lane());
+        let stream =
+            Events::stream(Arc::clone(&self.shared), &event.coordinate(), event.lane()).with_hidden();
         let previous = stream.backwards().from(before).limit(1).next().transpose()?;
         Ok(previous.filter(|previous| previous.revision() == before))
     }

@@ -95,6 +95,8 @@ pub(crate) struct Facts {
     pub(crate) tags: Vec<String>,
     pub(crate) extensions: Vec<(String, Vec<u8>)>,
     pub(crate) payload: Vec<u8>,
+    /// Whether no read shows it.
+    pub(crate) is_hidden: bool,
 }
 
 impl Facts {
@@ -116,6 +118,7 @@ impl Facts {
             tags: event.tags().map(str::to_owned).collect(),
             extensions: event.extensions().map(|(key, value)| (key.to_owned(), value.to_vec())).collect(),
             payload: event.payload().unwrap().to_vec(),
+            is_hidden: false,
         }
     }
 
@@ -182,6 +185,8 @@ pub(crate) enum Step {
     /// An earlier batch once more.
     Repeat(usize),
     Name,
+    /// So many events from a place on.
+    Hide(usize, usize),
     Sync,
     Pump,
     Checkpoint,
@@ -214,6 +219,7 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(drafts, has_ids, durability)| Step::Batch(drafts, has_ids, durability)),
         2 => (0..100_usize).prop_map(Step::Repeat),
         2 => Just(Step::Name),
+        2 => (0..1000_usize, 1..4_usize).prop_map(|(place, count)| Step::Hide(place, count)),
         1 => Just(Step::Sync),
         2 => Just(Step::Pump),
         1 => Just(Step::Checkpoint),
@@ -295,6 +301,7 @@ impl History {
                 let kind = self.store().kind(&name).unwrap();
                 self.names.insert(kind, name);
             }
+            Step::Hide(place, count) => self.hide(*place, *count),
             Step::Sync => {
                 assert_eq!(self.store().sync().unwrap().0, self.events.len() as u64);
                 self.durable = self.events.len();
@@ -313,6 +320,15 @@ impl History {
                 self.open();
             }
         }
+    }
+
+    /// Hides up to `count` events from `place` on, of those that are visible.
+    fn hide(&mut self, place: usize, count: usize) {
+        let Some(first) = place.checked_rem(self.durable) else { return };
+        let last = (first + count).min(self.durable);
+        self.store().hide(Sequence(first as u64 + 1), Sequence(last as u64)).unwrap();
+        self.events[first..last].iter_mut().for_each(|event| event.is_hidden = true);
+        self.durable = self.events.len();
     }
 
     /// Closes the store cleanly.
@@ -504,6 +520,7 @@ fn facts(draft: &Draft, receipt: &Receipt, has_id: bool) -> Facts {
             .map(|(key, value)| ((*key).to_owned(), value.to_vec()))
             .collect(),
         payload: payload(draft),
+        is_hidden: false,
     }
 }
 
@@ -533,7 +550,8 @@ pub(crate) struct Answers {
 
 impl Question {
     fn new(events: &[Facts], ask: Ask, is_asked_for: impl Fn(&Facts) -> bool) -> Self {
-        let places = (0..events.len()).filter(|place| is_asked_for(&events[*place])).collect();
+        let is_answer = |place: &usize| is_asked_for(&events[*place]) && !events[*place].is_hidden;
+        let places = (0..events.len()).filter(is_answer).collect();
         Self { ask, places, is_of_conversation: false }
     }
 
@@ -626,7 +644,7 @@ impl Answers {
         let mut errors = Vec::new();
         assert_eq!(store.last_sequence().0, self.events.len() as u64, "{context}: last sequence");
         assert_eq!(store.kind_names(), self.names, "{context}: names of kinds");
-        for (event, facts) in store.all().zip(&self.events) {
+        for (event, facts) in store.all().zip(self.events.iter().filter(|event| !event.is_hidden)) {
             match event {
                 Ok(event) => assert_eq!(Facts::of(&event), *facts, "{context}"),
                 Err(error) => errors.push(error),
@@ -645,7 +663,9 @@ impl Answers {
         for event in &self.events {
             match store.get(event.id) {
                 Ok(found) => {
-                    assert!(found.is_some_and(|found| event.are_of(&found)), "{context}: get {}", event.id);
+                    let is_right =
+                        found.map_or(event.is_hidden, |found| event.are_of(&found) && !event.is_hidden);
+                    assert!(is_right, "{context}: get {}", event.id);
                 }
                 Err(error) => errors.push(error),
             }

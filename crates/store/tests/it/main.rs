@@ -21,6 +21,7 @@ mod forged;
 mod forged_checkpoint;
 mod forged_tables;
 mod groups;
+mod hiding;
 mod history;
 mod lanes;
 mod lazily;

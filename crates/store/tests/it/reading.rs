@@ -180,7 +180,8 @@ impl Read {
             None => self.items.is_empty() || self.items.iter().any(|item| item.matches(events, event)),
         };
         let is_within = |event: &&Facts| {
-            self.after.is_none_or(|after| event.sequence.0 > after)
+            !event.is_hidden
+                && self.after.is_none_or(|after| event.sequence.0 > after)
                 && self.until.is_none_or(|until| event.sequence.0 <= until)
                 && is_recorded(events, self.times, event)
         };
