@@ -1,4 +1,5 @@
-//! The disk as the log sees it: one flat directory of files, read and written at offsets.
+//! The disk as the log sees it: one directory of files, read and written at offsets, and at most a few child
+//! directories, each for itself.
 //!
 //! Three implementations: [`DiskDirectory`] (the operating system's), [`MemoryDirectory`] (for tests and
 //! for stores that need not outlive the process) and [`SimulatedDirectory`] (a disk that loses what was not
@@ -43,7 +44,7 @@ pub struct Entry {
     pub is_file: bool,
 }
 
-/// One flat directory.
+/// One directory of files. What is in a child of it is the child's own: its names, its locks and its sync.
 pub trait Directory: Send + Sync + fmt::Debug {
     /// Where the directory is, for messages.
     fn path(&self) -> &Path;
@@ -88,13 +89,39 @@ pub trait Directory: Send + Sync + fmt::Debug {
     /// What the system says; `NotFound` where there is none.
     fn remove(&self, name: &str) -> io::Result<()>;
 
-    /// Everything in the directory, in no order.
+    /// The child directory `name`.
+    ///
+    /// # Errors
+    /// `NotFound` where there is none, `NotADirectory` where the name is something else's (a link that leads to a
+    /// directory too), `Unsupported` where directories have no children, or what the system says.
+    fn child(&self, _name: &str) -> io::Result<Arc<dyn Directory>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// The child directory `name`, made where it is missing. Its name is durable after [`Directory::sync`] of this
+    /// one, and nothing in it is before that.
+    ///
+    /// # Errors
+    /// As [`Directory::child`].
+    fn create_child(&self, _name: &str) -> io::Result<Arc<dyn Directory>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Removes the child directory `name`, which has to be empty.
+    ///
+    /// # Errors
+    /// `NotFound` where there is none, `DirectoryNotEmpty`, or as [`Directory::child`].
+    fn remove_child(&self, _name: &str) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Everything in the directory, in no order; of its children their names.
     ///
     /// # Errors
     /// What the system says, for the listing or for any one entry: none is left out.
     fn list(&self) -> io::Result<Vec<Entry>>;
 
-    /// Makes all names durable.
+    /// Makes all names in it durable, those in its children not.
     ///
     /// # Errors
     /// What the system says; the names are then as before, as wanted, or anything between.

@@ -129,7 +129,8 @@ impl Inventory {
                 FileRole::Torn => inventory.torn.push(name.to_owned()),
                 FileRole::Temporary if entry.is_file => inventory.temporary.push(name.to_owned()),
                 FileRole::Temporary => inventory.foreign_count += 1,
-                FileRole::Foreign => inventory.foreign_count += 1,
+                FileRole::Consumers if !entry.is_file => {}
+                FileRole::Foreign | FileRole::Consumers => inventory.foreign_count += 1,
                 FileRole::Ambiguous => {
                     let why = "its name is almost a segment's; give it back its name, or move it away";
                     return Err(Error::Misplaced { path: path(), why });

@@ -62,7 +62,10 @@ pub use lock::{WriterLock, live_epoch};
 pub use log::{Entry, Flight, Log, LogOptions, LogReport, Note, Recovery};
 pub use manifest::{FoundManifest, write_manifest};
 pub use map::Region;
-pub use name::{CHECKPOINT, FRONTIER, LOCK, MANIFEST, TEMPORARY_SUFFIX, UNFINISHED, run_name, segment_name};
+pub use name::{
+    CHECKPOINT, CURSORS, FRONTIER, GROUPS, LOCK, MANIFEST, PROJECTIONS, TEMPORARY_SUFFIX, UNFINISHED,
+    run_name, segment_name,
+};
 pub use open_files::{MadeFooter, OpenFiles};
 pub use scan::{Position, Remains, Scan, Scanned, Stop, search};
 pub use sealed::{FoundFooter, SealedPlace, SealedSegment, find_sequence, read_frame};

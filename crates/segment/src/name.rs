@@ -17,6 +17,12 @@ pub const FRONTIER: &str = "FRONTIER";
 pub const CHECKPOINT: &str = "CHECKPOINT";
 /// The name of what says that a directory is a copy of a log that was not finished.
 pub const UNFINISHED: &str = "UNFINISHED";
+/// The name of the directory for the durable cursors of a store, each with a directory of its own in it.
+pub const CURSORS: &str = "cursors";
+/// The name of the directory for the groups of a store.
+pub const GROUPS: &str = "groups";
+/// The name of the directory for the snapshots of a store's projections.
+pub const PROJECTIONS: &str = "projections";
 /// What the name of an unfinished replacement ends with.
 pub const TEMPORARY_SUFFIX: &str = ".tmp";
 
@@ -40,6 +46,8 @@ pub(crate) enum FileRole {
     Temporary,
     /// What says that the directory is an unfinished copy.
     Unfinished,
+    /// A directory for those that consume the log.
+    Consumers,
     /// Almost a segment's name.
     Ambiguous,
     /// Nothing of the log's.
@@ -76,6 +84,9 @@ pub(crate) fn role(name: &OsStr) -> FileRole {
     }
     if name == UNFINISHED {
         return FileRole::Unfinished;
+    }
+    if [CURSORS, GROUPS, PROJECTIONS].contains(&name) {
+        return FileRole::Consumers;
     }
     if name.strip_suffix(TEMPORARY_SUFFIX).is_some_and(|of| {
         [MANIFEST, CHECKPOINT].contains(&of) || matches!(segment_role(of), Some(FileRole::Segment(..)))
@@ -149,5 +160,7 @@ mod tests {
         assert_eq!(role("1.seg.tmp".as_ref()), FileRole::Foreign);
         assert_eq!(role("UNFINISHED".as_ref()), FileRole::Unfinished);
         assert_eq!(role("LOCK".as_ref()), FileRole::Fixed);
+        assert_eq!(role("cursors".as_ref()), FileRole::Consumers);
+        assert_eq!(role("Cursors".as_ref()), FileRole::Foreign);
     }
 }

@@ -80,6 +80,18 @@ impl Directory for Broken {
         }
     }
 
+    fn child(&self, name: &str) -> io::Result<Arc<dyn Directory>> {
+        self.inner.child(name)
+    }
+
+    fn create_child(&self, name: &str) -> io::Result<Arc<dyn Directory>> {
+        self.inner.create_child(name)
+    }
+
+    fn remove_child(&self, name: &str) -> io::Result<()> {
+        self.inner.remove_child(name)
+    }
+
     fn list(&self) -> io::Result<Vec<DirectoryEntry>> {
         self.inner.list()
     }

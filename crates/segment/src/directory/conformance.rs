@@ -145,6 +145,71 @@ fn a_lock_is_on_the_file_and_not_on_its_name() {
     });
 }
 
+#[test]
+fn a_child_has_files_and_locks_of_its_own() {
+    on_all(|directory| {
+        assert_eq!(kind(directory.child("c")), Some(ErrorKind::NotFound));
+        let child = directory.create_child("c").unwrap();
+        assert_eq!(child.path(), directory.path().join("c"));
+        child.create("a").unwrap().write_all_at(b"in the child", 0).unwrap();
+        assert_eq!(kind(directory.open("a", Access::Read)), Some(ErrorKind::NotFound));
+        directory.create("a").unwrap();
+        let held = child.lock("lock").unwrap().unwrap();
+        assert!(directory.lock("lock").unwrap().is_some());
+        let again = directory.create_child("c").unwrap();
+        assert!(
+            again.lock("lock").unwrap().is_none() && directory.child("c").unwrap().is_locked("lock").unwrap()
+        );
+        drop(held);
+        again.create_child("d").unwrap().create("deep").unwrap();
+        directory.sync().unwrap();
+        again.sync().unwrap();
+        let mut entries = directory.list().unwrap();
+        entries.sort_by_key(|entry| entry.name.clone());
+        let inner = again.list().unwrap().into_iter().filter(|entry| entry.is_file).count();
+        (entries, inner, contents(&*again.child("d").unwrap()))
+    });
+}
+
+#[test]
+fn a_name_is_a_files_or_a_childs() {
+    on_all(|directory| {
+        directory.create("file").unwrap();
+        assert_eq!(kind(directory.child("file")), Some(ErrorKind::NotADirectory));
+        assert_eq!(kind(directory.create_child("file")), Some(ErrorKind::NotADirectory));
+        assert_eq!(kind(directory.remove_child("file")), Some(ErrorKind::NotADirectory));
+        directory.create_child("c").unwrap();
+        assert_eq!(kind(directory.create("c")), Some(ErrorKind::AlreadyExists));
+        assert_eq!(kind(directory.open("c", Access::Read)), Some(ErrorKind::InvalidInput));
+        assert_eq!(kind(directory.lock("c")), Some(ErrorKind::InvalidInput));
+        assert_eq!(kind(directory.is_locked("c")), Some(ErrorKind::InvalidInput));
+        directory.remove("c").unwrap_err();
+        directory.rename("file", "c").unwrap_err();
+        directory.list().unwrap().len()
+    });
+}
+
+#[test]
+fn a_child_goes_when_it_is_empty_and_takes_nothing_more() {
+    on_all(|directory| {
+        assert_eq!(kind(directory.remove_child("c")), Some(ErrorKind::NotFound));
+        let child = directory.create_child("c").unwrap();
+        child.create("a").unwrap();
+        assert_eq!(kind(directory.remove_child("c")), Some(ErrorKind::DirectoryNotEmpty));
+        child.remove("a").unwrap();
+        child.create_child("d").unwrap();
+        assert_eq!(kind(directory.remove_child("c")), Some(ErrorKind::DirectoryNotEmpty));
+        child.remove_child("d").unwrap();
+        directory.remove_child("c").unwrap();
+        assert_eq!(kind(child.create("a")), Some(ErrorKind::NotFound));
+        assert_eq!(kind(child.lock("a")), Some(ErrorKind::NotFound));
+        assert_eq!(kind(child.create_child("d")), Some(ErrorKind::NotFound));
+        assert_eq!(kind(directory.child("c")), Some(ErrorKind::NotFound));
+        directory.create_child("c").unwrap();
+        contents(&*directory.child("c").unwrap())
+    });
+}
+
 /// Runs one random operation, and says what came of it.
 fn step(directory: &dyn Directory, random: &mut Random) -> String {
     let [name, other] = [0; 2].map(|_| ["a", "b", "c"][random.below(3)]);

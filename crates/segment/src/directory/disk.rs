@@ -140,6 +140,26 @@ impl Directory for DiskDirectory {
         fs::remove_file(self.file_path(name))
     }
 
+    fn child(&self, name: &str) -> io::Result<Arc<dyn Directory>> {
+        let path = self.file_path(name);
+        if fs::symlink_metadata(&path)?.is_dir() {
+            Ok(Arc::new(Self { path }))
+        } else {
+            Err(io::ErrorKind::NotADirectory.into())
+        }
+    }
+
+    fn create_child(&self, name: &str) -> io::Result<Arc<dyn Directory>> {
+        match fs::create_dir(self.file_path(name)) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => self.child(name),
+        }
+    }
+
+    fn remove_child(&self, name: &str) -> io::Result<()> {
+        fs::remove_dir(self.file_path(name))
+    }
+
     fn list(&self) -> io::Result<Vec<Entry>> {
         let mut entries = Vec::new();
         for entry in fs::read_dir(&self.path)? {

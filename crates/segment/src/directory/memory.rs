@@ -18,18 +18,32 @@ use super::{Access, Directory, Entry, File, Lock};
 use crate::map::Region;
 
 /// A directory in memory.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct MemoryDirectory {
-    names: Arc<Mutex<Names>>,
+    path: Arc<Path>,
+    entries: Arc<Mutex<Entries>>,
 }
 
-type Names = BTreeMap<String, Arc<Contents>>;
+/// What has a name in one directory.
+#[derive(Default)]
+struct Entries {
+    files: BTreeMap<String, Arc<Contents>>,
+    children: BTreeMap<String, MemoryDirectory>,
+    /// Whether the directory has lost its own name: nothing is made in it any more.
+    is_removed: bool,
+}
 
 /// One file, whatever its name.
 #[derive(Default)]
 struct Contents {
     bytes: RwLock<Vec<u8>>,
     is_locked: AtomicBool,
+}
+
+impl Default for MemoryDirectory {
+    fn default() -> Self {
+        Self::at(Path::new("(memory)"))
+    }
 }
 
 impl MemoryDirectory {
@@ -39,7 +53,11 @@ impl MemoryDirectory {
         Self::default()
     }
 
-    /// A directory with these files.
+    fn at(path: &Path) -> Self {
+        Self { path: path.into(), entries: Arc::default() }
+    }
+
+    /// A directory with these files; the name of one in a child has the child's before it, and a `/`.
     #[must_use]
     pub fn from_files(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
         let directory = Self::new();
@@ -49,29 +67,70 @@ impl MemoryDirectory {
         directory
     }
 
-    /// The bytes of the file `name`.
+    /// The bytes of the file `name`, or `child/name`.
     #[must_use]
     pub fn file(&self, name: &str) -> Option<Vec<u8>> {
-        self.guard().get(name).map(|contents| contents.read().clone())
+        let entries = self.guard();
+        match name.split_once('/') {
+            Some((child, rest)) => entries.children.get(child).and_then(|child| child.file(rest)),
+            None => entries.files.get(name).map(|contents| contents.read().clone()),
+        }
     }
 
-    /// Replaces the bytes of the file `name`, also for those who hold it open, or makes it.
+    /// Replaces the bytes of the file `name`, or `child/name`, also for those who hold it open, or makes it.
     pub fn write_file(&self, name: &str, bytes: Vec<u8>) {
-        *self.guard().entry(name.to_owned()).or_default().write() = bytes;
+        let mut entries = self.guard();
+        match name.split_once('/') {
+            Some((child, rest)) => self.child_of(&mut entries, child).write_file(rest, bytes),
+            None => *entries.files.entry(name.to_owned()).or_default().write() = bytes,
+        }
     }
 
-    /// The names of all files, sorted.
+    /// The names of all files, those in children as `child/name`, sorted.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        self.guard().keys().cloned().collect()
+        let entries = self.guard();
+        let mut names: Vec<String> = entries.files.keys().cloned().collect();
+        for (child, directory) in &entries.children {
+            names.extend(directory.names().iter().map(|name| format!("{child}/{name}")));
+        }
+        names.sort();
+        names
     }
-    /// A panic elsewhere leaves the map whole, so that a poisoned lock is no reason to stop.
-    fn guard(&self) -> MutexGuard<'_, Names> {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+
+    /// A panic elsewhere leaves the maps whole, so that a poisoned lock is no reason to stop. Whoever holds a
+    /// directory's takes that of a child, and never the other way around.
+    fn guard(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn child_of(&self, entries: &mut Entries, name: &str) -> Self {
+        let made = || Self::at(&self.path.join(name));
+        entries.children.entry(name.to_owned()).or_insert_with(made).clone()
     }
 
     fn find(&self, name: &str) -> io::Result<Arc<Contents>> {
-        self.guard().get(name).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.guard().file(name).cloned()
+    }
+}
+
+impl Entries {
+    fn file(&self, name: &str) -> io::Result<&Arc<Contents>> {
+        if self.children.contains_key(name) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file but a directory"));
+        }
+        self.files.get(name).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Whether something new can have the name `name`.
+    fn check_new(&self, name: &str) -> io::Result<()> {
+        if self.is_removed {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        if self.files.contains_key(name) || self.children.contains_key(name) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        Ok(())
     }
 }
 
@@ -83,7 +142,7 @@ impl fmt::Debug for MemoryDirectory {
 
 impl Directory for MemoryDirectory {
     fn path(&self) -> &Path {
-        Path::new("(memory)")
+        &self.path
     }
 
     fn open(&self, name: &str, access: Access) -> io::Result<Arc<dyn File>> {
@@ -91,32 +150,71 @@ impl Directory for MemoryDirectory {
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn File>> {
-        let mut names = self.guard();
-        if names.contains_key(name) {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
-        let contents = Arc::clone(names.entry(name.to_owned()).or_default());
+        let mut entries = self.guard();
+        entries.check_new(name)?;
+        let contents = Arc::clone(entries.files.entry(name.to_owned()).or_default());
         Ok(Arc::new(MemoryFile { contents, access: Access::Write }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        let mut names = self.guard();
-        let contents = names.remove(from).ok_or(io::ErrorKind::NotFound)?;
-        names.insert(to.to_owned(), contents);
+        let mut entries = self.guard();
+        entries.file(from)?;
+        if entries.children.contains_key(to) {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        let contents = entries.files.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        entries.files.insert(to.to_owned(), contents);
         Ok(())
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        self.guard().remove(name).map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
+        let mut entries = self.guard();
+        entries.file(name)?;
+        entries.files.remove(name);
+        Ok(())
+    }
+
+    fn child(&self, name: &str) -> io::Result<Arc<dyn Directory>> {
+        let entries = self.guard();
+        match entries.children.get(name) {
+            Some(child) => Ok(Arc::new(child.clone())),
+            None if entries.files.contains_key(name) => Err(io::ErrorKind::NotADirectory.into()),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn create_child(&self, name: &str) -> io::Result<Arc<dyn Directory>> {
+        let mut entries = self.guard();
+        match entries.check_new(name) {
+            Err(_) if entries.files.contains_key(name) => Err(io::ErrorKind::NotADirectory.into()),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(Arc::new(self.child_of(&mut entries, name))),
+        }
+    }
+
+    fn remove_child(&self, name: &str) -> io::Result<()> {
+        self.child(name)?;
+        let mut entries = self.guard();
+        let child = entries.children.get(name).ok_or(io::ErrorKind::NotFound)?;
+        let mut inner = child.guard();
+        if !inner.files.is_empty() || !inner.children.is_empty() {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
+        inner.is_removed = true;
+        drop(inner);
+        entries.children.remove(name);
+        Ok(())
     }
 
     fn list(&self) -> io::Result<Vec<Entry>> {
-        let entry = |(name, contents): (&String, &Arc<Contents>)| Entry {
+        let entries = self.guard();
+        let file = |(name, contents): (&String, &Arc<Contents>)| Entry {
             name: name.into(),
             len: contents.read().len() as u64,
             is_file: true,
         };
-        Ok(self.guard().iter().map(entry).collect())
+        let child = |name: &String| Entry { name: name.into(), len: 0, is_file: false };
+        Ok(entries.files.iter().map(file).chain(entries.children.keys().map(child)).collect())
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -125,8 +223,12 @@ impl Directory for MemoryDirectory {
 
     fn lock(&self, name: &str) -> io::Result<Option<Lock>> {
         // Kept to the end, so that the file locked is the one that has the name.
-        let mut names = self.guard();
-        let contents = Arc::clone(names.entry(name.to_owned()).or_default());
+        let mut entries = self.guard();
+        let contents = match entries.check_new(name) {
+            Ok(()) => Arc::clone(entries.files.entry(name.to_owned()).or_default()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Arc::clone(entries.file(name)?),
+            Err(error) => return Err(error),
+        };
         if contents.is_locked.swap(true, Ordering::AcqRel) {
             return Ok(None);
         }
@@ -135,7 +237,11 @@ impl Directory for MemoryDirectory {
     }
 
     fn is_locked(&self, name: &str) -> io::Result<bool> {
-        Ok(self.guard().get(name).is_some_and(|contents| contents.is_locked.load(Ordering::Acquire)))
+        match self.find(name) {
+            Ok(contents) => Ok(contents.is_locked.load(Ordering::Acquire)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 

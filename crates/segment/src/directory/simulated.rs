@@ -1,7 +1,7 @@
 //! A simulated disk: deterministic, and everything that was not synced may be lost.
 //!
 //! Invariant: strict POSIX. A write is durable after its file's sync, a name after the directory's; a file
-//! whose name was not synced may vanish although its bytes were. Reads see everything until the power
+//! whose name was not synced may vanish although its bytes were, and a directory with all that is in it. Reads see everything until the power
 //! goes. A crash makes a new disk and leaves this one as it is, so that many can be tried from one state.
 //! Faults are had where they are injected, and nowhere else.
 
@@ -24,23 +24,27 @@ use std::{
 
 #[cfg(test)]
 pub(super) use self::random::Random;
+use self::{
+    content::Content,
+    file::{HeldLock, SimulatedFile},
+    image::{Inode, Unit},
+    operation::Operation,
+    state::State,
+};
 pub use self::{
     crash::CrashProfile,
     errno::Errno,
     fault::{Fault, ReadFault, Span},
 };
-use self::{
-    file::{HeldLock, SimulatedFile},
-    image::Unit,
-    operation::Operation,
-    state::State,
-};
 use super::{Access, Directory, Entry, File, Lock};
 
-/// A directory on a simulated disk. Clones share the disk.
+/// A directory on a simulated disk. Clones share the disk, and so do its children: what is asked here of the disk,
+/// and not of the directory, is of all of them. The path of a file in a child is `child/name`.
 #[derive(Clone)]
 pub struct SimulatedDirectory {
     disk: Arc<Disk>,
+    inode: Inode,
+    path: Arc<Path>,
 }
 
 #[derive(Default)]
@@ -76,7 +80,8 @@ impl SimulatedDirectory {
     }
 
     fn with(state: State) -> Self {
-        Self { disk: Arc::new(Disk { state: Mutex::new(state) }) }
+        let disk = Arc::new(Disk { state: Mutex::new(state) });
+        Self { disk, inode: Inode::ROOT, path: Path::new("(simulated)").into() }
     }
 
     /// How many operations so far changed something or made it durable: creations, renames, removals,
@@ -128,34 +133,41 @@ impl SimulatedDirectory {
         Self::with(self.disk.state().after_kill())
     }
 
-    /// A hash of all names and bytes that can be read, to tell images apart. Equal for equal images in one
+    /// A hash of all paths and bytes that can be read, to tell images apart. Equal for equal images in one
     /// build, and no promise beyond.
     #[must_use]
     pub fn digest(&self) -> u64 {
         self.disk.state().cached.digest(&[])
     }
 
-    /// The bytes of the file `name` as they can be read, also on a disk without power.
+    /// The bytes of the file with that path as they can be read, also on a disk without power.
     #[must_use]
-    pub fn file(&self, name: &str) -> Option<Vec<u8>> {
+    pub fn file(&self, path: &str) -> Option<Vec<u8>> {
         let state = self.disk.state();
-        let content = state.cached.content(state.cached.find(name).ok()?);
+        let content = state.cached.content(state.cached.find_path(path).ok()?);
         content.part(0..content.len()).ok()
     }
 
-    /// Replaces the bytes of the file `name`, also for those who hold it open, or makes it: durably, with
-    /// all names of the directory, and as no operation of the disk's life.
-    pub fn write_file(&self, name: &str, bytes: impl AsRef<[u8]>) {
-        self.disk.state().place(name, bytes.as_ref());
+    /// Replaces the bytes of the file with that path, also for those who hold it open, or makes it: durably, with
+    /// all names of the disk, and as no operation of the disk's life.
+    ///
+    /// # Panics
+    /// Where the path leads through a file, or to a directory.
+    pub fn write_file(&self, path: &str, bytes: impl AsRef<[u8]>) {
+        self.disk.state().place(path, bytes.as_ref()).expect("the path is a file's");
     }
 
-    /// The names of all files, sorted.
+    /// The paths of all files, sorted.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        self.disk.state().cached.files().map(|(name, _)| name.to_owned()).collect()
+        self.disk.state().cached.files().into_keys().collect()
     }
 
-    fn opened(&self, inode: image::Inode, access: Access) -> Arc<dyn File> {
+    fn child_at(&self, inode: Inode, name: &str) -> Arc<dyn Directory> {
+        Arc::new(Self { disk: Arc::clone(&self.disk), inode, path: self.path.join(name).into() })
+    }
+
+    fn opened(&self, inode: Inode, access: Access) -> Arc<dyn File> {
         Arc::new(SimulatedFile { disk: Arc::clone(&self.disk), inode, access })
     }
 }
@@ -173,40 +185,53 @@ impl fmt::Debug for SimulatedDirectory {
 
 impl Directory for SimulatedDirectory {
     fn path(&self) -> &Path {
-        Path::new("(simulated)")
+        &self.path
     }
 
     fn open(&self, name: &str, access: Access) -> io::Result<Arc<dyn File>> {
-        let inode = self.disk.begin(Operation::Open(access))?.cached.find(name)?;
+        let inode = self.disk.begin(Operation::Open(access))?.cached.find(self.inode, name)?;
         Ok(self.opened(inode, access))
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn File>> {
-        let mut state = self.disk.begin(Operation::Create)?;
-        if state.cached.find(name).is_ok() {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
-        Ok(self.opened(state.create(name), Access::Write))
+        let inode = self.disk.begin(Operation::Create)?.create(self.inode, name)?;
+        Ok(self.opened(inode, Access::Write))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.disk.begin(Operation::Rename)?.rename(from, to)
+        self.disk.begin(Operation::Rename)?.rename(self.inode, from, to)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        self.disk.begin(Operation::Remove)?.remove(name)
+        self.disk.begin(Operation::Remove)?.remove(self.inode, name)
+    }
+
+    fn child(&self, name: &str) -> io::Result<Arc<dyn Directory>> {
+        let inode = self.disk.begin(Operation::OpenChild)?.cached.find_directory(self.inode, name)?;
+        Ok(self.child_at(inode, name))
+    }
+
+    fn create_child(&self, name: &str) -> io::Result<Arc<dyn Directory>> {
+        let inode = self.disk.begin(Operation::Create)?.create_directory(self.inode, name)?;
+        Ok(self.child_at(inode, name))
+    }
+
+    fn remove_child(&self, name: &str) -> io::Result<()> {
+        self.disk.begin(Operation::Remove)?.remove_directory(self.inode, name)
     }
 
     fn list(&self) -> io::Result<Vec<Entry>> {
         let state = self.disk.begin(Operation::List)?;
-        let files = state.cached.files();
-        Ok(files
-            .map(|(name, content)| Entry { name: name.into(), len: content.len(), is_file: true })
-            .collect())
+        let entry = |(name, content): (&str, Option<&Content>)| Entry {
+            name: name.into(),
+            len: content.map_or(0, Content::len),
+            is_file: content.is_some(),
+        };
+        Ok(state.cached.entries(self.inode).map(entry).collect())
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.disk.begin(Operation::Sync)?.sync_names();
+        self.disk.begin(Operation::Sync)?.sync_names(self.inode);
         Ok(())
     }
 
@@ -217,9 +242,9 @@ impl Directory for SimulatedDirectory {
 
     fn lock(&self, name: &str) -> io::Result<Option<Lock>> {
         let mut state = self.disk.state();
-        let creates = state.cached.find(name).is_err();
+        let creates = state.cached.find(self.inode, name).is_err();
         state.begin(Operation::Lock { creates })?;
-        let inode = state.cached.find(name).unwrap_or_else(|_| state.create(name));
+        let inode = state.find_or_create(self.inode, name)?;
         if !state.locked.insert(inode) {
             return Ok(None);
         }
@@ -229,7 +254,11 @@ impl Directory for SimulatedDirectory {
 
     fn is_locked(&self, name: &str) -> io::Result<bool> {
         let state = self.disk.begin(Operation::IsLocked)?;
-        Ok(state.cached.find(name).is_ok_and(|inode| state.locked.contains(&inode)))
+        match state.cached.find(self.inode, name) {
+            Ok(inode) => Ok(state.locked.contains(&inode)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -324,6 +353,65 @@ mod tests {
         // The first file is empty, or has its length and any of two pages: five states, as `a`, as `b`, and
         // as `b` beside the second `a`. And nothing at all; the second `a` alone is like the first, empty.
         assert_eq!(digests.len(), 5 + 5 + 5 + 1);
+    }
+
+    #[test]
+    fn a_child_whose_name_was_not_synced_may_vanish_with_all_that_was_synced_in_it() {
+        let disk = SimulatedDirectory::new();
+        let write = |child: &dyn Directory| {
+            child.create("a").unwrap().write_all_at(b"bytes", 0).unwrap();
+            child.open("a", Access::Write).unwrap().sync_data().unwrap();
+            child.sync().unwrap();
+        };
+        let outer = disk.create_child("outer").unwrap();
+        let inner = outer.create_child("inner").unwrap();
+        write(&*inner);
+        assert_eq!(disk.pending_count(), 2);
+        assert_eq!(disk.names(), ["outer/inner/a"]);
+        let after = |subset: usize| disk.crash_subset(|index| subset >> index & 1 == 1);
+        assert!((0b00..0b11).all(|subset| after(subset).names().is_empty()));
+        assert_eq!(after(0b11).file("outer/inner/a").unwrap(), b"bytes");
+        assert_eq!(kind(&after(0b10).child("outer")), Some(io::ErrorKind::NotFound));
+        disk.sync().unwrap();
+        let lost = disk.crash(CrashProfile::StrictPosix, 0);
+        assert_eq!(kind(&lost.child("outer").unwrap().child("inner")), Some(io::ErrorKind::NotFound));
+        outer.sync().unwrap();
+        assert_eq!(disk.crash(CrashProfile::StrictPosix, 0).names(), ["outer/inner/a"]);
+    }
+
+    fn kind<T>(result: &io::Result<T>) -> Option<io::ErrorKind> {
+        result.as_ref().err().map(io::Error::kind)
+    }
+
+    #[test]
+    fn a_child_made_anew_has_nothing_of_the_one_before_it() {
+        let disk = SimulatedDirectory::new();
+        disk.write_file("child/a", "old");
+        let child = disk.child("child").unwrap();
+        child.remove("a").unwrap();
+        disk.remove_child("child").unwrap();
+        disk.create_child("child").unwrap();
+        let images = (0..1_u32 << 3).map(|subset| disk.crash_subset(|index| subset >> index & 1 == 1));
+        let names: BTreeSet<Vec<String>> = images.map(|image| image.names()).collect();
+        // Removing may be lost, and then the old one stands with or without its file; else there is none or a new one.
+        assert_eq!(names, BTreeSet::from([vec![], vec!["child/a".to_owned()]]));
+        let removed = disk.crash_subset(|index| index > 0);
+        assert!(removed.names().is_empty() && removed.child("child").is_ok());
+    }
+
+    #[test]
+    fn one_power_and_one_clock_are_for_all_children() {
+        let disk = SimulatedDirectory::new();
+        let child = disk.create_child("child").unwrap();
+        disk.stop_before(2);
+        child.create("a").unwrap();
+        assert_eq!(disk.operation_count(), 2);
+        child.sync().unwrap_err();
+        assert!(disk.is_stopped());
+        disk.list().unwrap_err();
+        disk.child("child").unwrap_err();
+        let lock = disk.kill().child("child").unwrap().lock("a").unwrap();
+        assert!(lock.is_some());
     }
 
     #[test]

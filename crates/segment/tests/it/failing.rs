@@ -53,6 +53,10 @@ impl FailingDirectory {
         self.faults.count.load(Ordering::Relaxed) > self.faults.at
     }
 
+    fn beside(&self, inner: Arc<dyn Directory>) -> Arc<dyn Directory> {
+        Arc::new(Self { inner, faults: Arc::clone(&self.faults) })
+    }
+
     fn file(&self, inner: Arc<dyn File>) -> Arc<dyn File> {
         Arc::new(FailingFile { inner, faults: Arc::clone(&self.faults) })
     }
@@ -92,6 +96,18 @@ impl Directory for FailingDirectory {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         self.faults.run(|| self.inner.remove(name))
+    }
+
+    fn child(&self, name: &str) -> io::Result<Arc<dyn Directory>> {
+        self.inner.child(name).map(|inner| self.beside(inner))
+    }
+
+    fn create_child(&self, name: &str) -> io::Result<Arc<dyn Directory>> {
+        self.faults.run(|| self.inner.create_child(name)).map(|inner| self.beside(inner))
+    }
+
+    fn remove_child(&self, name: &str) -> io::Result<()> {
+        self.faults.run(|| self.inner.remove_child(name))
     }
 
     fn list(&self) -> io::Result<Vec<DirectoryEntry>> {

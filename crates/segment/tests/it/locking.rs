@@ -72,6 +72,18 @@ impl Directory for Patient {
         self.inner.remove(name)
     }
 
+    fn child(&self, name: &str) -> io::Result<Arc<dyn Directory>> {
+        self.inner.child(name)
+    }
+
+    fn create_child(&self, name: &str) -> io::Result<Arc<dyn Directory>> {
+        self.inner.create_child(name)
+    }
+
+    fn remove_child(&self, name: &str) -> io::Result<()> {
+        self.inner.remove_child(name)
+    }
+
     fn list(&self) -> io::Result<Vec<DirectoryEntry>> {
         self.inner.list()
     }

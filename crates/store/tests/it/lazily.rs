@@ -117,6 +117,18 @@ impl Directory for Watched {
         self.directory.remove(name)
     }
 
+    fn child(&self, name: &str) -> io::Result<Arc<dyn Directory>> {
+        self.directory.child(name)
+    }
+
+    fn create_child(&self, name: &str) -> io::Result<Arc<dyn Directory>> {
+        self.directory.create_child(name)
+    }
+
+    fn remove_child(&self, name: &str) -> io::Result<()> {
+        self.directory.remove_child(name)
+    }
+
     fn list(&self) -> io::Result<Vec<DirectoryEntry>> {
         self.note("list".to_owned());
         self.directory.list()

@@ -278,6 +278,9 @@ fn foreign_files_are_counted_and_left_alone() {
         image.insert(name.to_owned(), b"not the store's".to_vec());
     }
     let directory = directory(&image);
+    for consumers in ["cursors", "groups", "projections"] {
+        directory.write_file(&format!("{consumers}/one/000001.seg"), b"a consumer's own".to_vec());
+    }
     let store = options(1).open_on(directory.clone()).unwrap();
     assert_eq!(store.report().foreign_count, foreign.len() as u64);
     assert!(store.report().is_clean());

@@ -58,6 +58,18 @@ impl Directory for Eventful {
         self.disk.remove(name)
     }
 
+    fn child(&self, name: &str) -> io::Result<Arc<dyn Directory>> {
+        self.disk.child(name)
+    }
+
+    fn create_child(&self, name: &str) -> io::Result<Arc<dyn Directory>> {
+        self.disk.create_child(name)
+    }
+
+    fn remove_child(&self, name: &str) -> io::Result<()> {
+        self.disk.remove_child(name)
+    }
+
     fn list(&self) -> io::Result<Vec<DirectoryEntry>> {
         self.disk.list()
     }

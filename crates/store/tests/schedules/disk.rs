@@ -169,6 +169,21 @@ impl Directory for Disk {
         self.simulated.remove(name)
     }
 
+    fn child(&self, name: &str) -> io::Result<Arc<dyn Directory>> {
+        self.point();
+        self.simulated.child(name)
+    }
+
+    fn create_child(&self, name: &str) -> io::Result<Arc<dyn Directory>> {
+        self.point();
+        self.simulated.create_child(name)
+    }
+
+    fn remove_child(&self, name: &str) -> io::Result<()> {
+        self.point();
+        self.simulated.remove_child(name)
+    }
+
     fn list(&self) -> io::Result<Vec<DirectoryEntry>> {
         self.point();
         self.simulated.list()

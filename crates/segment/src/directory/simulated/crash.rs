@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     content::{PAGE_LEN, pieces},
-    image::{Inode, Unit},
+    image::{Inode, Name, Unit},
     random::Random,
 };
 
@@ -104,7 +104,7 @@ fn ordered_metadata(pending: &[Unit], random: &mut Random) -> Vec<Unit> {
         let survives = match unit {
             Unit::Write { .. } => random.chance(eighths, 8),
             Unit::Grow { .. } | Unit::SetLen { .. } => index < files_end,
-            Unit::Link { .. } | Unit::Unlink { .. } | Unit::Rename { .. } => index < names_end,
+            _ => index < names_end,
         };
         if survives {
             units.push(unit.clone());
@@ -133,7 +133,8 @@ fn halved_renames(pending: &[Unit], random: &mut Random) -> Vec<Unit> {
             // Each half is about one name, so that any order of them ends like some subset of them.
             Unit::Rename { from, to, inode } => {
                 units.extend(first.then(|| Unit::Unlink { name: from.clone() }));
-                units.extend(second.then(|| Unit::Link { name: to.clone(), inode: *inode }));
+                let to = Name { directory: from.directory, name: to.clone() };
+                units.extend(second.then_some(Unit::Link { name: to, inode: *inode }));
             }
             _ => units.extend(first.then(|| unit.clone())),
         }

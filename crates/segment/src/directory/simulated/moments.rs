@@ -34,7 +34,7 @@ impl SimulatedDirectory {
     #[must_use]
     pub fn pending_units(&self, but: &[&str]) -> Vec<usize> {
         let state = self.disk.state();
-        let left_out: Vec<Inode> = but.iter().filter_map(|name| state.cached.find(name).ok()).collect();
+        let left_out: Vec<Inode> = but.iter().filter_map(|name| state.cached.find_path(name).ok()).collect();
         let counts = |unit: &Unit| {
             !unit.content_of().is_some_and(|inode| left_out.contains(&inode)) && !writes_nothing(unit, &state)
         };
@@ -48,7 +48,7 @@ impl SimulatedDirectory {
         self.disk.state().cached.digest(but)
     }
 
-    /// The names of the files that this disk and `other` do not both have with the same bytes, sorted.
+    /// The paths of the files that this disk and `other` do not both have with the same bytes, sorted.
     #[must_use]
     pub fn differing(&self, other: &Self) -> Vec<String> {
         let other = other.disk.state().cached.clone();

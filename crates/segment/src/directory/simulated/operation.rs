@@ -10,6 +10,7 @@ use crate::directory::Access;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
     Open(Access),
+    OpenChild,
     Create,
     Rename,
     Remove,
@@ -33,7 +34,7 @@ impl Operation {
             Self::Create | Self::Rename | Self::Remove | Self::Sync => true,
             Self::Write { .. } | Self::SetLen { .. } | Self::SyncData(_) => true,
             Self::Open(_) | Self::List | Self::Lock { .. } | Self::IsLocked => false,
-            Self::FreeSpace | Self::Len | Self::Read | Self::Map => false,
+            Self::OpenChild | Self::FreeSpace | Self::Len | Self::Read | Self::Map => false,
         }
     }
 
@@ -48,7 +49,13 @@ impl Operation {
             Self::Open(_) | Self::Create | Self::List | Self::Sync | Self::Lock { .. } | Self::IsLocked => {
                 true
             }
-            Self::Rename | Self::Remove | Self::FreeSpace | Self::Len | Self::Read | Self::Map => false,
+            Self::Rename
+            | Self::Remove
+            | Self::OpenChild
+            | Self::FreeSpace
+            | Self::Len
+            | Self::Read
+            | Self::Map => false,
             Self::Write { .. } | Self::SetLen { .. } | Self::SyncData(_) => false,
         }
     }

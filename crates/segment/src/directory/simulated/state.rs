@@ -2,7 +2,7 @@
 //!
 //! Invariant: what can be read is what is durable with all pending units applied, in the order of issue,
 //! and with those that failing syncs lost where they were. Only a sync takes units from pending, and only
-//! its own file's or, for the directory's, names; they are durable then, or lost where it failed.
+//! its own file's or, for a directory's, the names in it; they are durable then, or lost where it failed.
 
 use std::{
     collections::BTreeSet,
@@ -14,7 +14,7 @@ use super::{
     content::{Content, PAGE_LEN, is_zero, pieces},
     errno::Errno,
     fault::{Fault, Faults, ReadFault, flip},
-    image::{Image, Inode, Unit},
+    image::{Image, Inode, Name, Unit},
     operation::Operation,
 };
 
@@ -39,7 +39,8 @@ pub(super) struct State {
     pub(super) is_stopped: bool,
     /// The disk before each operation since it was told to remember; `None` where it was not.
     pub(super) moments: Option<Vec<Self>>,
-    inode_next: u64,
+    /// How many files and directories were made so far.
+    inode_count: u64,
 }
 
 impl State {
@@ -94,7 +95,7 @@ impl State {
             cached: durable.clone(),
             durable,
             capacity: self.capacity,
-            inode_next: self.inode_next,
+            inode_count: self.inode_count,
             ..Self::default()
         }
     }
@@ -106,31 +107,68 @@ impl State {
             cached: self.cached.clone(),
             pending: self.pending.clone(),
             capacity: self.capacity,
-            inode_next: self.inode_next,
+            inode_count: self.inode_count,
             ..Self::default()
         }
     }
 
-    pub(super) fn create(&mut self, name: &str) -> Inode {
-        let inode = Inode(self.inode_next);
-        self.inode_next += 1;
-        self.issue(Unit::Link { name: name.into(), inode });
-        inode
+    pub(super) fn create(&mut self, directory: Inode, name: &str) -> io::Result<Inode> {
+        self.cached.check_new(directory, name)?;
+        let inode = self.next_inode();
+        self.issue(Unit::Link { name: Name { directory, name: name.into() }, inode });
+        Ok(inode)
     }
 
-    pub(super) fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
-        let inode = self.cached.find(from)?;
+    /// The file with that name, made where it is missing.
+    pub(super) fn find_or_create(&mut self, directory: Inode, name: &str) -> io::Result<Inode> {
+        match self.cached.find(directory, name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.create(directory, name),
+            found => found,
+        }
+    }
+
+    /// The directory with that name, made where it is missing.
+    pub(super) fn create_directory(&mut self, directory: Inode, name: &str) -> io::Result<Inode> {
+        if let Err(error) = self.cached.check_new(directory, name) {
+            let is_there = error.kind() == io::ErrorKind::AlreadyExists;
+            return if is_there { self.cached.find_directory(directory, name) } else { Err(error) };
+        }
+        let inode = self.next_inode();
+        self.issue(Unit::MakeDirectory { name: Name { directory, name: name.into() }, inode });
+        Ok(inode)
+    }
+
+    pub(super) fn remove_directory(&mut self, directory: Inode, name: &str) -> io::Result<()> {
+        let inode = self.cached.find_directory(directory, name)?;
+        if !self.cached.is_empty(inode) {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
+        self.issue(Unit::RemoveDirectory { name: Name { directory, name: name.into() }, inode });
+        Ok(())
+    }
+
+    pub(super) fn rename(&mut self, directory: Inode, from: &str, to: &str) -> io::Result<()> {
+        let inode = self.cached.find(directory, from)?;
+        if self.cached.find_directory(directory, to).is_ok() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
         // Two names of one file stay as they are: POSIX says so.
-        if self.cached.find(to).ok() != Some(inode) {
-            self.issue(Unit::Rename { from: from.into(), to: to.into(), inode });
+        if self.cached.find(directory, to).ok() != Some(inode) {
+            let from = Name { directory, name: from.into() };
+            self.issue(Unit::Rename { from, to: to.into(), inode });
         }
         Ok(())
     }
 
-    pub(super) fn remove(&mut self, name: &str) -> io::Result<()> {
-        self.cached.find(name)?;
-        self.issue(Unit::Unlink { name: name.into() });
+    pub(super) fn remove(&mut self, directory: Inode, name: &str) -> io::Result<()> {
+        self.cached.find(directory, name)?;
+        self.issue(Unit::Unlink { name: Name { directory, name: name.into() } });
         Ok(())
+    }
+
+    fn next_inode(&mut self) -> Inode {
+        self.inode_count += 1;
+        Inode(Inode::ROOT.0 + self.inode_count)
     }
 
     /// Writes the pages first and the length last: a length ahead of its data is for the profiles to make.
@@ -169,10 +207,7 @@ impl State {
 
     /// How many bytes more all files may have together.
     pub(super) fn room(&self) -> u64 {
-        self.capacity.map_or(u64::MAX, |capacity| {
-            let used = self.cached.files().map(|(_, content)| content.len());
-            capacity.saturating_sub(used.fold(0, u64::saturating_add))
-        })
+        self.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(self.cached.used_len()))
     }
 
     /// Whether the disk holds these very bytes there already, and nothing else is under way to them: writing
@@ -224,10 +259,10 @@ impl State {
         }
     }
 
-    /// Makes all names durable, on a disk that does not lie.
-    pub(super) fn sync_names(&mut self) {
+    /// Makes all names in `directory` durable, on a disk that does not lie.
+    pub(super) fn sync_names(&mut self, directory: Inode) {
         if self.fault != Some(Fault::LoseSync) {
-            self.settle(|unit| unit.content_of().is_none());
+            self.settle(|unit| unit.names_of() == Some(directory));
         }
     }
 
@@ -245,13 +280,18 @@ impl State {
     }
 
     /// Puts a file there as if it had always been: see `SimulatedDirectory::write_file`.
-    pub(super) fn place(&mut self, name: &str, bytes: &[u8]) {
-        let inode = self.cached.find(name).unwrap_or_else(|_| self.create(name));
-        self.settle(|unit| unit.content_of().is_none());
+    pub(super) fn place(&mut self, path: &str, bytes: &[u8]) -> io::Result<()> {
+        let (mut directory, mut name) = (Inode::ROOT, path);
+        while let Some((child, below)) = name.split_once('/') {
+            (directory, name) = (self.create_directory(directory, child)?, below);
+        }
+        let inode = self.find_or_create(directory, name)?;
+        self.settle(|unit| unit.names_of().is_some());
         self.pending.retain(|unit| unit.content_of() != Some(inode));
         let content = Arc::new(Content::new(bytes));
         self.durable.replace(inode, Arc::clone(&content));
         self.cached.replace(inode, content);
+        Ok(())
     }
 
     fn issue(&mut self, unit: Unit) {
