@@ -8,7 +8,7 @@ use annals_index::{ActiveIndex, Entry, Hidden, Index};
 use annals_segment::{Error, Position, SealedPlace, SealedSegment};
 use annals_wire::{
     Batch, Chain, CheckpointHead, Consumer, ConsumerMove, ConsumerName, Control, ControlStamp, Digest, Event,
-    EventStamp, FooterTrailer, Frame, FrameType, Kind, Recorded, SEGMENT_HEADER_LEN,
+    EventStamp, FooterTrailer, Frame, FrameType, Kind, Recorded, SEGMENT_HEADER_LEN, SegmentId,
 };
 
 /// The frame types of a store.
@@ -33,6 +33,8 @@ pub struct Fold {
     pub mark: Digest,
     /// The clock at the last frame.
     pub recorded: Recorded,
+    /// Whether the log's beginning is gone, and with it the control record that the next one follows.
+    pub is_cut: bool,
 }
 
 impl Fold {
@@ -47,7 +49,29 @@ impl Fold {
             control: head.control,
             mark: head.watermark.mark,
             recorded: head.watermark.recorded,
+            is_cut: false,
         }
+    }
+
+    /// The same as far as a log can tell that lost its beginning, which gives `seen`: what that has from no frame is
+    /// left out, and of two things that contradict each other both are kept.
+    #[must_use]
+    pub fn seen_behind_a_cut(mut self, seen: &Self) -> Self {
+        self.kind_names.retain(|kind, _| seen.kind_names.contains_key(kind));
+        self.moves.retain(|consumer, _| seen.moves.contains_key(consumer));
+        if seen.hidden.ranges().iter().all(|range| self.hidden.contains_all(*range)) {
+            self.hidden = seen.hidden.clone();
+        }
+        if seen.is_cut {
+            (self.control, self.is_cut) = (seen.control, true);
+        }
+        self
+    }
+
+    /// What is known before the first frame of a log whose oldest segment is `oldest`.
+    #[must_use]
+    pub fn before(oldest: SegmentId) -> Self {
+        Self { is_cut: oldest > SegmentId(1), ..Self::default() }
     }
 
     /// Takes in an event's stamp.
@@ -72,10 +96,11 @@ impl Fold {
             Err(Error::Mismatch { path: path.to_owned(), offset: *offset, what, expected, found })
         };
         let expected = stamp.expected_hash(*batch, self.control, body);
-        if expected != stamp.hash {
+        if expected != stamp.hash && !self.is_cut {
             return mismatch("the hash of a control record", expected.to_string(), stamp.hash.to_string());
         }
         self.control = stamp.hash;
+        self.is_cut = false;
         self.recorded = self.recorded.max(stamp.recorded);
         match control {
             Control::KindName(binding) => {

@@ -103,7 +103,7 @@ impl Load<'_> {
         let (rebuilt, walked) = rebuild(stretches, self.observer, walk);
         loader.segments(known, rebuilt)?;
         if !loader.take_controls(tables.is_some())? {
-            loader.fold = Fold::default();
+            loader.fold = Fold::before(self.layout.manifest.oldest);
             loader.controls_from(0, 0)?;
         }
         loader.take_note(tables.is_some());

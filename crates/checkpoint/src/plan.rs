@@ -85,6 +85,9 @@ impl Plan {
             Some(Ok(found)) if found.head.store != layout.manifest.store => {
                 plan.rejected.push(Rejected::new(CHECKPOINT, "it is another store's"));
             }
+            Some(Ok(found)) if is_overtaken(&found.head, layout) => {
+                plan.rejected.push(Rejected::new(CHECKPOINT, "it is of before a segment was replaced"));
+            }
             Some(Ok(found)) => {
                 check(&found.head, layout, directory)?;
                 plan.take_checkpoint(found.head.watermark, layout);
@@ -115,8 +118,16 @@ impl Plan {
     /// # Errors
     /// [`Error::Lost`] or [`Error::Mismatch`] where they contradict each other.
     pub fn check_checkpoint(head: &CheckpointHead, layout: &Layout, directory: &Path) -> Result<(), Error> {
-        if head.store == layout.manifest.store { check(head, layout, directory) } else { Ok(()) }
+        let is_of_log = head.store == layout.manifest.store && !is_overtaken(head, layout);
+        if is_of_log { check(head, layout, directory) } else { Ok(()) }
     }
+}
+
+/// Whether a segment that the checkpoint tells of was replaced since.
+fn is_overtaken(head: &CheckpointHead, layout: &Layout) -> bool {
+    let covered = head.covered.iter().map(|covered| (covered.id, covered.generation));
+    let mut told = covered.chain([(head.watermark.segment, head.watermark.generation)]);
+    told.any(|(id, generation)| find(layout, id).is_some_and(|place| place.generation > generation))
 }
 
 /// Compares a checkpoint with the log: everything that it stands on must be there, as it says.

@@ -58,6 +58,9 @@ pub struct Inventory {
     pub temporary: Vec<String>,
     /// Whether the directory says that it is a copy which was not finished.
     pub is_unfinished: bool,
+    /// Segments of generations that the manifest does not name, beside those that it names: a replacement that was
+    /// not finished, or what was replaced.
+    pub other_generations: Vec<(SegmentId, SegmentFile)>,
     /// How many files are nothing of the log's.
     pub foreign_count: u64,
 }
@@ -95,6 +98,10 @@ impl Inventory {
             }
             is_before_known = file.covered.is_some();
         }
+        for (id, file) in &mut self.other_generations {
+            let name = name::segment_name(*id, file.generation);
+            file.header = Some(read_header(directory, &name)?);
+        }
         Ok(())
     }
 
@@ -120,6 +127,7 @@ impl Inventory {
     /// [`Error::Newer`] as the manifest has them.
     pub fn list(directory: &dyn Directory) -> Result<Self, Error> {
         let mut inventory = Self::default();
+        let mut segments = Vec::new();
         for entry in directory.list().map_err(Error::io("list", directory.path()))? {
             let path = || directory.path().join(&entry.name);
             let name = entry.name.to_str().unwrap_or_default();
@@ -148,12 +156,7 @@ impl Inventory {
                 FileRole::Run(..) | FileRole::BegunRun => inventory.foreign_count += 1,
                 FileRole::Segment(id, generation) => {
                     let file = SegmentFile { generation, len: entry.len, header: None, covered: None };
-                    if inventory.segments.insert(id, file).is_some() {
-                        return Err(Error::Misplaced {
-                            path: path(),
-                            why: "another file has the same segment's name",
-                        });
-                    }
+                    segments.push((id, file));
                 }
             }
         }
@@ -161,7 +164,23 @@ impl Inventory {
         inventory.torn.sort();
         inventory.temporary.sort();
         inventory.manifest = manifest::find(directory)?;
+        inventory.take_segments(segments);
         Ok(inventory)
+    }
+
+    /// Takes of each segment the file of the generation that the manifest names, or where that is missing the newest.
+    fn take_segments(&mut self, mut files: Vec<(SegmentId, SegmentFile)>) {
+        let replaced = self.manifest.as_ref().map(|found| &found.manifest.replaced[..]).unwrap_or_default();
+        let named = |id| replaced.iter().find(|replaced| replaced.id == id).map(|found| found.generation);
+        files.sort_by_key(|(id, file)| {
+            let is_named = file.generation == named(*id).unwrap_or(Generation(0));
+            (*id, is_named, file.generation)
+        });
+        let mut others = Vec::new();
+        for (id, file) in files {
+            others.extend(self.segments.insert(id, file).map(|other| (id, other)));
+        }
+        self.other_generations = others;
     }
 
     /// Whether there is nothing of a log here, not even a damaged one.

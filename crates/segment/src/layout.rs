@@ -10,8 +10,8 @@
 use std::path::{Path, PathBuf};
 
 use annals_wire::{
-    Chain, CleanEnd, CoveredSegment, Generation, Manifest, SEGMENT_HEADER_LEN, SegmentHeader, SegmentId,
-    Sequence,
+    Chain, CleanEnd, CoveredSegment, Generation, Manifest, Replaced, SEGMENT_HEADER_LEN, SegmentHeader,
+    SegmentId, Sequence,
 };
 
 use crate::{Error, Inventory, SealedPlace, inventory::SegmentFile, name};
@@ -100,6 +100,7 @@ impl Layout {
                 closed_end: closed.map_or(0, |closed| closed.end),
             }
         });
+        view.check_other_generations()?;
         let discard = if upto.is_some() { Vec::new() } else { view.discard(newest_id) };
         let is_manifest_damaged = found.damaged_slot.is_some();
         Ok(Self { manifest: manifest.clone(), is_manifest_damaged, sealed, newest, discard, oddities })
@@ -149,9 +150,12 @@ impl View<'_> {
         self.directory.join(name::segment_name(id, self.generation(id)))
     }
 
+    fn replaced(&self, id: SegmentId) -> Option<&Replaced> {
+        self.manifest.replaced.iter().find(|replaced| replaced.id == id)
+    }
+
     fn generation(&self, id: SegmentId) -> Generation {
-        let replaced = self.manifest.replaced.iter().find(|replaced| replaced.id == id);
-        replaced.map_or(Generation(0), |replaced| replaced.generation)
+        self.replaced(id).map_or(Generation(0), |replaced| replaced.generation)
     }
 
     fn file(&self, id: SegmentId) -> Result<&SegmentFile, Error> {
@@ -258,20 +262,48 @@ impl View<'_> {
             return Ok((covered.end, covered.chain, "the checkpoint"));
         };
         let previous = header.previous;
-        let before = previous.map(|previous| (previous.id, previous.generation));
-        if before != Some((known.id, known.generation)) {
+        let before = previous.filter(|previous| previous.id == known.id);
+        if let Some(replaced) = self.replaced(known.id)
+            && before.is_some_and(|previous| previous.generation < known.generation)
+        {
+            return Ok((replaced.end, replaced.chain, "the manifest"));
+        }
+        let before = before.filter(|previous| previous.generation == known.generation);
+        if before.is_none() {
             let why = "its header does not continue the segment before it";
             return Err(Error::Misplaced { path: self.path(next.id), why });
         }
-        let previous = previous.expect("it was compared");
+        let previous = before.expect("it was looked at");
         Ok((previous.end, previous.chain, "the header of the next segment"))
+    }
+
+    /// Files of other generations are what their names say, and not misplaced ones.
+    fn check_other_generations(&self) -> Result<(), Error> {
+        for (id, file) in &self.inventory.other_generations {
+            let header = file.header.as_ref().and_then(|header| header.as_ref().ok());
+            let is_itself = header.is_some_and(|header| {
+                (header.store, header.id, header.generation) == (self.manifest.store, *id, file.generation)
+            });
+            if !is_itself {
+                let path = self.directory.join(name::segment_name(*id, file.generation));
+                let why =
+                    "another file has the same segment's name, and this one is no other generation of it";
+                return Err(Error::Misplaced { path, why });
+            }
+        }
+        Ok(())
     }
 
     fn discard(&self, newest: SegmentId) -> Vec<String> {
         let outside =
             self.inventory.segments.iter().filter(|(id, _)| **id < self.manifest.oldest || **id > newest);
-        let outside = outside.map(|(id, file)| name::segment_name(*id, file.generation));
-        outside.chain(self.inventory.temporary.iter().cloned()).collect()
+        let outside = outside.map(|(id, file)| (*id, file.generation));
+        // Where a slot is damaged, the other may be of before a segment was replaced.
+        let is_whole = self.inventory.manifest.as_ref().is_some_and(|found| found.damaged_slot.is_none());
+        let overtaken = self.inventory.other_generations.iter().filter(|_| is_whole);
+        let overtaken = overtaken.map(|(id, file)| (*id, file.generation));
+        let segments = outside.chain(overtaken).map(|(id, generation)| name::segment_name(id, generation));
+        segments.chain(self.inventory.temporary.iter().cloned()).collect()
     }
 }
 

@@ -253,7 +253,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn run(&self, report: &mut VerifyReport, show: &mut dyn FnMut(u64)) -> Result<(), Error> {
-        let mut frames = Frames::default();
+        let mut frames = Frames::new();
         let mut keys = Keys::default();
         for place in &self.layout.sealed {
             self.sealed(place, &mut frames, &mut keys, report, show)?;
@@ -471,7 +471,8 @@ impl Walk<'_> {
                 "the tables are not those that the frames give; the next open does without them".to_owned();
             report.damaged_derived(file.clone(), Some(tables_start + place), what);
         }
-        let mut told = Fold::of(&found.head);
+        let told = Fold::of(&found.head);
+        let mut told = if reached.is_cut { told.seen_behind_a_cut(&reached.fold) } else { told };
         told.recorded = reached.fold.recorded;
         if told != reached.fold || watermark.chain != reached.chain {
             let what = "the head is not what the frames give: names, hidden events, consumers, chain, or the \
@@ -501,6 +502,8 @@ struct Reached {
     tables: Vec<u8>,
     fold: Fold,
     chain: Chain,
+    /// Whether the log's beginning is gone.
+    is_cut: bool,
 }
 
 impl Prefix {
@@ -515,6 +518,7 @@ impl Prefix {
         }
         let place = SealedPlace { end: offset, chain: self.chain, ..self.place };
         let tables = seal::encode(index, &place, Digest::NONE);
-        self.reached = Some(Reached { tables, fold: frames.fold.clone(), chain: self.chain });
+        self.reached =
+            Some(Reached { tables, fold: frames.fold.clone(), chain: self.chain, is_cut: frames.is_cut });
     }
 }

@@ -22,7 +22,7 @@ pub const REPLACED_COUNT_MAX: usize = (MANIFEST_SLOT_LEN - 4 - FIELDS_LEN) / REP
 const WHAT: &str = "manifest slot";
 const MAGIC: &[u8; 8] = b"ANNALMAN";
 const FIELDS_LEN: usize = 136;
-const REPLACED_LEN: usize = 16;
+const REPLACED_LEN: usize = 24;
 const CLEAN_LEN: usize = 64;
 const CLEAN: u32 = 1;
 
@@ -44,12 +44,16 @@ pub struct CleanEnd {
 
 /// A segment that stands in the place of an earlier one of the same id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "a name and a generation are all there is")]
+#[expect(clippy::exhaustive_structs, reason = "made by whoever replaces: every field must be given")]
 pub struct Replaced {
     /// The segment.
     pub id: SegmentId,
     /// The generation that counts.
     pub generation: Generation,
+    /// Its chain at its end: the header behind it may still tell of an earlier generation.
+    pub chain: Chain,
+    /// Where its frames end.
+    pub end: u64,
 }
 
 /// One slot's content.
@@ -81,7 +85,7 @@ impl Manifest {
     ///
     /// # Panics
     /// Where more than [`REPLACED_COUNT_MAX`] segments were replaced, they are out of order, the oldest segment
-    /// is 0, or the clean end is where no segment can end.
+    /// is 0, or an end is where no segment can end.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         assert!(self.replaced.len() <= REPLACED_COUNT_MAX && are_replaced(&self.replaced));
@@ -104,7 +108,8 @@ impl Manifest {
         for replaced in &self.replaced {
             out.put_u64(replaced.id.0);
             out.put_u32(replaced.generation.0);
-            out.put_u32(0);
+            out.put_u32(replaced.chain.0);
+            out.put_u64(replaced.end);
         }
         out.put_zeros(MANIFEST_SLOT_LEN - 4 - out.len());
         let crc = crc32fast::hash(&out);
@@ -135,19 +140,22 @@ impl Manifest {
         }
         let mut replaced = Vec::with_capacity(replaced_count);
         for _ in 0..replaced_count {
-            replaced.push(Replaced { id: SegmentId(reader.u64()?), generation: Generation(reader.u32()?) });
-            reader.zeros(4)?;
+            let (id, generation) = (SegmentId(reader.u64()?), Generation(reader.u32()?));
+            let (chain, end) = (Chain(reader.u32()?), reader.u64()?);
+            replaced.push(Replaced { id, generation, chain, end });
         }
         reader.zeros(MANIFEST_SLOT_LEN - 4 - reader.position())?;
         if !are_replaced(&replaced) {
-            return Err(reader.invalid("replaced segments out of order, or of generation 0"));
+            return Err(reader.invalid(
+                "replaced segments out of order, of generation 0, or with an end that none can have",
+            ));
         }
         Ok(Self { counter, store, oldest, newest, clean, replaced })
     }
 }
 
 fn are_replaced(replaced: &[Replaced]) -> bool {
-    replaced.iter().all(|replaced| replaced.generation != Generation(0))
+    replaced.iter().all(|replaced| replaced.generation != Generation(0) && is_end(replaced.end))
         && replaced.iter().zip(replaced.iter().skip(1)).all(|(one, next)| one.id < next.id)
 }
 

@@ -188,7 +188,12 @@ impl<'a> Target<'a> {
 
     fn manifest(&self, end: CleanEnd) -> Manifest {
         let replaced = self.source.places.iter().filter(|place| place.generation.0 > 0);
-        let replaced = replaced.map(|place| Replaced { id: place.id, generation: place.generation });
+        let replaced = replaced.map(|place| Replaced {
+            id: place.id,
+            generation: place.generation,
+            chain: place.chain,
+            end: place.end,
+        });
         Manifest {
             counter: 0,
             store: self.source.store(),

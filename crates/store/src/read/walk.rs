@@ -265,7 +265,8 @@ impl Walk {
                 range.end = range.end.min(behind);
             }
         }
-        if range.is_empty() {
+        // Before the first part there may be events that are gone.
+        if range.is_empty() || range.end <= part.first_sequence.0 {
             return Ok(None);
         }
         let (first, visible) = (part.first_sequence.0, part.visible_rows(self.visible));

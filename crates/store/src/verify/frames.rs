@@ -14,7 +14,7 @@ use super::{
 };
 
 /// What was seen of the frames so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Frames {
     pub(super) fold: Fold,
     pub(super) event_count: u64,
@@ -22,6 +22,9 @@ pub(super) struct Frames {
     pub(super) damage: Vec<Damage>,
     /// The last revision and hash of each stream.
     heads: HashMap<(Coordinate, Lane), Previous>,
+    is_first: bool,
+    /// Whether the log begins behind its first segment.
+    pub(super) is_cut: bool,
     /// A segment could not be walked: what follows cannot be compared with what came before.
     has_lost_track: bool,
     /// Whether all events of the segment could be indexed.
@@ -29,9 +32,30 @@ pub(super) struct Frames {
 }
 
 impl Frames {
+    pub(super) fn new() -> Self {
+        Self {
+            fold: Fold::default(),
+            event_count: 0,
+            control_count: 0,
+            damage: Vec::new(),
+            heads: HashMap::new(),
+            is_first: true,
+            is_cut: false,
+            has_lost_track: false,
+            is_indexed: true,
+        }
+    }
+
     /// Begins a segment.
     pub(super) fn begin(&mut self, path: &Path, header: &SegmentHeader) {
         self.is_indexed = true;
+        if self.is_first {
+            self.is_first = false;
+            // What came before the oldest segment is gone.
+            self.is_cut = header.previous.is_some();
+            self.fold = Fold::before(header.id);
+            self.fold.mark = header.previous.map(|previous| previous.mark).unwrap_or_default();
+        }
         let mark = header.previous.map(|previous| previous.mark).unwrap_or_default();
         if !self.has_lost_track && mark != self.fold.mark {
             self.damaged(
@@ -109,8 +133,9 @@ impl Frames {
         let coordinate = Coordinate::new(stream.entity, stream.scope).expect("checked when it was decoded");
         let head = Previous { revision: event.stamp.revision, hash: event.stamp.hash };
         let known = self.heads.insert((coordinate, stream.lane), head);
-        if known.is_none() && (self.has_lost_track || event.fork.is_some()) {
-            // What came before is damaged, or lies on the lane that this one forks from.
+        let may_be_cut = self.is_cut && event.stamp.revision > Revision(1);
+        if known.is_none() && (self.has_lost_track || may_be_cut || event.fork.is_some()) {
+            // What came before is damaged or gone, or lies on the lane that this one forks from.
             return;
         }
         let previous = known.unwrap_or(Previous { revision: Revision(0), hash: Digest::NONE });

@@ -36,6 +36,7 @@ mod races;
 mod reading;
 mod reading_as_of;
 mod recoveries;
+mod retention;
 mod runs;
 mod small_store;
 mod space;

@@ -267,7 +267,12 @@ fn manifest_slot(store: &Store) -> Example {
             recorded: recorded(4),
             mark: store.last(),
         }),
-        replaced: vec![Replaced { id: SegmentId(1), generation: Generation(1) }],
+        replaced: vec![Replaced {
+            id: SegmentId(1),
+            generation: Generation(1),
+            chain: Chain(0x1b2c_3d4e),
+            end: 1016,
+        }],
     };
     let bytes = manifest.encode();
     Example::new(Structure::ManifestSlot, "manifest-slot", manifest, bytes, Manifest::decode)

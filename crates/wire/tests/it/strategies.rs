@@ -214,12 +214,18 @@ prop_compose! {
 }
 
 fn replaced() -> impl Strategy<Value = Vec<Replaced>> {
-    let generations = |count| collection::btree_map(1..=u64::MAX, 1..=u32::MAX, count);
+    let generations =
+        |count| collection::btree_map(1..=u64::MAX, (1..=u32::MAX, any::<u32>(), segment_end()), count);
     let generations =
         prop_oneof![3 => generations(0..=9), 1 => generations(REPLACED_COUNT_MAX..=REPLACED_COUNT_MAX)];
-    generations.prop_map(|generations: BTreeMap<u64, u32>| {
-        let replaced = generations.into_iter();
-        replaced.map(|(id, to)| Replaced { id: SegmentId(id), generation: Generation(to) }).collect()
+    generations.prop_map(|generations: BTreeMap<u64, (u32, u32, u64)>| {
+        let replaced = generations.into_iter().map(|(id, (generation, chain, end))| Replaced {
+            id: SegmentId(id),
+            generation: Generation(generation),
+            chain: Chain(chain),
+            end,
+        });
+        replaced.collect()
     })
 }
 
