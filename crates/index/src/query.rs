@@ -81,6 +81,13 @@ impl Query {
         self
     }
 
+    /// The same without room that it does not use, for whoever keeps it for long.
+    #[must_use]
+    pub fn trimmed(mut self) -> Self {
+        self.items.shrink_to_fit();
+        self
+    }
+
     /// Whether `event` is one of them.
     #[must_use]
     pub fn matches(&self, event: &Event<'_>) -> bool {

@@ -347,9 +347,18 @@ impl Shared {
             let cause =
                 annals_segment::Error::io("append to", log.path())(io::Error::other("a thread panicked"));
             let source = annals_segment::Error::Stopped { cause: Arc::new(cause) };
-            return Err(Error::Stopped { durable: turn.durable.sequence, source });
+            return Err(self.stopped(turn, source));
         }
-        log.check().map_err(|source| Error::Stopped { durable: turn.durable.sequence, source })
+        log.check().map_err(|source| self.stopped(turn, source))
+    }
+
+    /// That the writer stopped, which who waits for events is told too.
+    pub(crate) fn stopped(&self, turn: &Turn, source: annals_segment::Error) -> Error {
+        let durable = turn.durable.sequence;
+        if let annals_segment::Error::Stopped { cause } = &source {
+            self.watch.stop(durable, cause);
+        }
+        Error::Stopped { durable, source }
     }
 }
 

@@ -146,7 +146,10 @@ impl Shared {
 
     /// Closes the store for appending, and cleanly.
     pub(crate) fn close(&self) -> Result<(), Error> {
-        let Some(writer) = &self.writer else { return Ok(()) };
+        let Some(writer) = &self.writer else {
+            self.watch.close();
+            return Ok(());
+        };
         self.stop_worker();
         let turn = lock(&writer.turn);
         self.check_writing(&turn)?;
@@ -166,6 +169,7 @@ impl Shared {
         let note = turn.note();
         let log = turn.log.take().ok_or(Error::Closed)?;
         turn.frontier = None;
+        self.watch.close();
         log.close(note).map_err(turn.failed())
     }
 

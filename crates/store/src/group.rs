@@ -20,7 +20,7 @@ use crate::{
     metrics::{Landed, precise},
     part::{Frames, Part},
     store::{Shared, lock},
-    sync::{Arc, Condvar, MutexGuard, Ordering, PoisonError},
+    sync::{Arc, Condvar, MutexGuard, PoisonError},
     turn::{Landing, Turn},
 };
 
@@ -133,7 +133,7 @@ impl Shared {
             let queue_bytes = turn.appended.bytes - turn.durable.bytes;
             self.note_landed(&mut turn, &Landed { before, reach, is_synced: sync, took, queue_bytes });
         }
-        landed.map_err(|source| Error::Stopped { durable: turn.durable.sequence, source })?;
+        landed.map_err(|source| self.stopped(&turn, source))?;
         Ok(turn)
     }
 
@@ -156,8 +156,8 @@ impl Shared {
     pub(crate) fn publish(&self, turn: &Turn) {
         let is_durable = self.options.visibility == Durability::Durable;
         let visible = if is_durable { turn.durable } else { turn.written };
-        if visible.sequence.0 > self.visible.load(Ordering::Relaxed) {
-            self.visible.store(visible.sequence.0, Ordering::Release);
+        if visible.sequence > self.watch.visible() {
+            self.watch.publish(visible.sequence);
             self.metrics.visible_sequence.set(precise(visible.sequence.0));
         }
         // Also where only the name of a kind was written: a checkpoint may end behind it, and who were let read less
@@ -219,7 +219,7 @@ impl Shared {
         let note = turn.note();
         let _span = tracing::debug_span!("rotate", store = %self.report.store).entered();
         let place = log(&mut turn)?.rotate(note);
-        let place = place.map_err(|source| Error::Stopped { durable: turn.durable.sequence, source })?;
+        let place = place.map_err(|source| self.stopped(&turn, source))?;
         let sealed = Arc::new(self.sealed_segment(place));
         let active = Arc::clone(log(&mut turn)?.active());
         let next = log(&mut turn)?.next_sequence();

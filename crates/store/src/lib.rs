@@ -87,6 +87,9 @@ mod moment;
 mod read;
 mod streams;
 
+mod subscription;
+mod watch;
+
 mod error;
 mod inspect;
 mod metrics;
@@ -116,5 +119,6 @@ pub use stage::Stage;
 pub use stats::Stats;
 pub use store::Store;
 pub use streams::StreamInfo;
+pub use subscription::{Ender, Subscription};
 pub use ticket::{Frontiers, Ticket};
 pub use verify::{Damage, VerifyProgress, VerifyReport, verify, verify_on};

@@ -8,7 +8,7 @@
 //! `annals_appended_events`, `annals_appended_bytes`, `annals_syncs`, `annals_rotations`, `annals_incidents`.
 //! Histograms: `annals_group_events`, `annals_write_seconds` and `annals_sync_seconds` (of groups that were only
 //! written, and of those that were synced), `annals_checkpoint_seconds`. Gauges: `annals_durable_sequence`,
-//! `annals_visible_sequence`, `annals_queue_bytes`.
+//! `annals_visible_sequence`, `annals_queue_bytes`, `annals_subscriptions`.
 
 use std::{fmt, time::Duration};
 
@@ -53,6 +53,7 @@ pub(crate) struct Metrics {
     pub(crate) checkpoint_seconds: Histogram,
     durable_sequence: Gauge,
     pub(crate) visible_sequence: Gauge,
+    pub(crate) subscriptions: Gauge,
     queue_bytes: Gauge,
 }
 
@@ -99,6 +100,7 @@ impl Metrics {
             checkpoint_seconds: histogram!("annals_checkpoint_seconds", "store" => store.clone()),
             durable_sequence: gauge!("annals_durable_sequence", "store" => store.clone()),
             visible_sequence: gauge!("annals_visible_sequence", "store" => store.clone()),
+            subscriptions: gauge!("annals_subscriptions", "store" => store.clone()),
             queue_bytes: gauge!("annals_queue_bytes", "store" => store),
         }
     }

@@ -20,9 +20,10 @@ use crate::{
     metrics::{Metrics, precise},
     part::{Frames, Part},
     store::Shared,
-    sync::{Arc, AtomicBool, AtomicU64, Mutex, RwLock},
+    sync::{Arc, AtomicBool, Mutex, RwLock},
     turn::{Landing, Landmark, Reach, Turn, Writer},
     view::View,
+    watch::Watch,
 };
 
 /// A reader that meets a writer in the middle of a rotation or a recovery looks again this often.
@@ -214,7 +215,7 @@ fn open_beside(
         options: options.clone(),
         report,
         view: RwLock::new(Arc::new(view)),
-        visible: AtomicU64::new(visible.0),
+        watch: Arc::new(Watch::new(visible)),
         kinds: Arc::new(RwLock::new(Kinds::new(loaded.fold.kind_names, options.register()))),
         is_checkpoint_damaged: AtomicBool::default(),
         metrics,
@@ -441,7 +442,7 @@ fn start(
         options,
         report,
         view: RwLock::new(Arc::new(view)),
-        visible: AtomicU64::new(last.0),
+        watch: Arc::new(Watch::new(last)),
         kinds: Arc::new(RwLock::new(kinds)),
         is_checkpoint_damaged: AtomicBool::default(),
         metrics,

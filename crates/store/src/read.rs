@@ -13,13 +13,13 @@ use annals_wire::{Coordinate, Lane, Recorded, Revision, Sequence};
 use crate::{
     Error, Event,
     store::Shared,
-    sync::{Arc, Ordering},
+    sync::Arc,
     view::{Found, Trouble, View},
 };
-use walk::{Asked, Walk};
+pub(crate) use walk::{Asked, Walk};
 
-const ROWS_AHEAD_FIRST: usize = 16;
-const ROWS_AHEAD_MAX: usize = 512;
+pub(crate) const ROWS_AHEAD_FIRST: usize = 16;
+pub(crate) const ROWS_AHEAD_MAX: usize = 512;
 
 /// Events, read as they are asked for.
 ///
@@ -59,11 +59,11 @@ impl Events {
     }
 
     fn new(shared: Arc<Shared>, source: Source) -> Self {
-        let visible = shared.visible.load(Ordering::Acquire);
+        let visible = shared.watch.visible();
         let walk = Walk {
             direction: Direction::Forward,
-            visible: Sequence(visible),
-            sequences: 1..visible.saturating_add(1),
+            visible,
+            sequences: 1..visible.0.saturating_add(1),
             revisions: 1..u64::MAX,
             with_hidden: false,
         };

@@ -12,9 +12,10 @@ use crate::{
     append::Stay,
     kinds::Kinds,
     metrics::Metrics,
-    sync::{Arc, AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, PoisonError, RwLock},
+    sync::{Arc, AtomicBool, Mutex, MutexGuard, PoisonError, RwLock},
     turn::Writer,
     view::{Found, Trouble, View},
+    watch::Watch,
 };
 
 /// A store that is open. Cheap to clone; all clones are the same store.
@@ -31,6 +32,7 @@ struct Hold(Arc<Shared>);
 impl Drop for Hold {
     fn drop(&mut self) {
         self.0.stop_worker();
+        self.0.watch.close();
     }
 }
 
@@ -43,8 +45,8 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) report: OpenReport,
     pub(crate) view: RwLock<Arc<View>>,
-    /// The newest event that may be read.
-    pub(crate) visible: AtomicU64,
+    /// The newest event that may be read, and who waits for more.
+    pub(crate) watch: Arc<Watch>,
     pub(crate) kinds: Arc<RwLock<Kinds>>,
     /// Whether the checkpoint's tables turned out damaged, and it is to be replaced.
     pub(crate) is_checkpoint_damaged: AtomicBool,
@@ -240,7 +242,7 @@ impl Store {
     /// The newest event that can be read; 0 where there is none.
     #[must_use]
     pub fn last_sequence(&self) -> Sequence {
-        Sequence(self.shared.visible.load(Ordering::Acquire))
+        self.shared.watch.visible()
     }
 
     /// What went wrong since the store was opened and did not end it: derived files that were damaged or could
@@ -270,7 +272,7 @@ impl Store {
 
     /// Makes everything durable, finishes the work behind the appends, and records that the store was closed
     /// cleanly. Other clones can still read, and append no more. A store that was opened for reading only has
-    /// nothing to close.
+    /// nothing to close but its subscriptions, which end in either case when they have delivered what can be read.
     ///
     /// # Errors
     /// [`Error::Stopped`], [`Error::Environment`]: what was acknowledged as durable is safe all the same.

@@ -17,31 +17,31 @@ static NOTHING: Hidden = Hidden::new();
 
 /// What is still to come.
 #[derive(Debug, Clone)]
-pub(super) struct Walk {
-    pub(super) direction: Direction,
+pub(crate) struct Walk {
+    pub(crate) direction: Direction,
     /// The newest event that was visible when the iterator was made.
-    pub(super) visible: Sequence,
+    pub(crate) visible: Sequence,
     /// The start is included and the end is not.
-    pub(super) sequences: Range<u64>,
+    pub(crate) sequences: Range<u64>,
     /// Of a stream; likewise.
-    pub(super) revisions: Range<u64>,
+    pub(crate) revisions: Range<u64>,
     /// Whether hidden events are found too.
-    pub(super) with_hidden: bool,
+    pub(crate) with_hidden: bool,
 }
 
 /// What a query is asked with.
 #[derive(Debug)]
-pub(super) struct Asked {
-    pub(super) query: Query,
+pub(crate) struct Asked {
+    pub(crate) query: Query,
     /// By which runs are asked.
-    pub(super) keys: Vec<Vec<u32>>,
+    pub(crate) keys: Vec<Vec<u32>>,
     /// Where the times lie that it names.
-    pub(super) times: Vec<(Recorded, Sequence)>,
+    pub(crate) times: Vec<(Recorded, Sequence)>,
 }
 
 impl Walk {
     /// The next events of a query, at most `limit`.
-    pub(super) fn find(&mut self, view: &View, asked: &Asked, limit: usize) -> Result<Vec<Found>, Trouble> {
+    pub(crate) fn find(&mut self, view: &View, asked: &Asked, limit: usize) -> Result<Vec<Found>, Trouble> {
         while let Some((part, rows)) = self.next_part(view, &asked.keys)? {
             let known = self.known(view.store, part, asked, &rows)?;
             let mut selected = Vec::new();

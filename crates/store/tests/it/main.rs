@@ -41,6 +41,7 @@ mod runs;
 mod small_store;
 mod space;
 mod stages;
+mod subscriptions;
 mod tickets;
 mod twins;
 mod typed;
