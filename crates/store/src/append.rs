@@ -18,6 +18,7 @@ use annals_wire::{
 use crate::{
     Condition, Durability, Error, Expected, NewEvent, Receipt,
     checkpoint::LAG_BYTES_MAX,
+    consumer::NewMove,
     lanes,
     new_event::Prepared,
     part::{Part, PartIndex},
@@ -77,10 +78,21 @@ impl Shared {
         condition: &Condition,
         stay: Stay,
     ) -> Result<Vec<Receipt>, Error> {
-        let writer = self.writer()?;
         if events.is_empty() {
-            return Ok(Vec::new());
+            return self.writer().map(|_| Vec::new());
         }
+        self.append_moving(events, condition, None, stay)
+    }
+
+    /// Appends `events`, and in the same batch where a consumer is then; also where there is no event.
+    pub(crate) fn append_moving(
+        &self,
+        events: &[NewEvent<'_>],
+        condition: &Condition,
+        moved: Option<&NewMove>,
+        stay: Stay,
+    ) -> Result<Vec<Receipt>, Error> {
+        let writer = self.writer()?;
         let now = self.options.clock.now_millis();
         let mut batch = Vec::with_capacity(events.len());
         for event in events {
@@ -89,7 +101,7 @@ impl Shared {
             let prepared = event.prepare(lane, kind_of, &batch, || writer.ids.next(now))?;
             batch.push(prepared);
         }
-        let len = self.check(&batch)?;
+        let len = self.check(&batch)? + moved.map_or(0, NewMove::frame_len_max);
         condition.check()?;
         let mut cold = self.look_up(&batch, condition)?;
         let mut turn = lock(&writer.turn);
@@ -101,17 +113,25 @@ impl Shared {
                 turn = lock(&writer.turn);
                 continue;
             }
+            moved.map_or(Ok(()), |moved| moved.check(&turn))?;
+            let mut fresh = &*batch;
+            let mut receipts = Vec::new();
             if let Some(found) = self.find_repeats(&cold, &batch)? {
-                return self.repeat(turn, &batch, &found, stay);
+                if moved.is_none() {
+                    return self.repeat(turn, &batch, &found, stay);
+                }
+                // What came of it is there already: only the move is new.
+                receipts = repeat_receipts(&batch, &found, stay.durability())?;
+                fresh = &[];
             }
-            let heads = self.heads(&cold, &batch)?;
-            check_expected(&batch, &heads)?;
+            let heads = self.heads(&cold, fresh)?;
+            check_expected(fresh, &heads)?;
             self.check_condition(&mut cold, condition)?;
             log(&mut turn)?.check_space(len)?;
             turn = match self.make_room(turn, len, stay)? {
                 Room::Made(turn) => turn,
                 Room::There(mut turn) => {
-                    let receipts = self.stage(&mut turn, &batch, heads, stay.durability())?;
+                    receipts.extend(self.stage(&mut turn, fresh, moved, heads, stay.durability())?);
                     self.settle_append(turn, stay)?;
                     return Ok(receipts);
                 }
@@ -243,8 +263,7 @@ impl Shared {
         let durability =
             if last <= turn.durable.sequence { Durability::Durable } else { Durability::Written };
         drop(turn);
-        let receipts = batch.iter().zip(found).map(|(event, found)| repeat_receipt(event, found, durability));
-        receipts.collect()
+        repeat_receipts(batch, found, durability)
     }
 
     /// Where the batch's streams end, with everything that was staged.
@@ -278,16 +297,19 @@ impl Shared {
         found.map_or(Ok(()), Err)
     }
 
-    /// Gives the batch its place, stamps it and stages it. Nothing here fails once a frame is staged.
+    /// Gives the batch its place, stamps it and stages it, a consumer's move last. Nothing here fails once a frame is
+    /// staged.
     fn stage<'b>(
         &self,
         turn: &mut Turn,
         batch: &'b [Prepared<'_>],
+        moved: Option<&NewMove>,
         mut heads: HashMap<StreamKey<'b>, Option<Head>>,
         durability: Durability,
     ) -> Result<Vec<Receipt>, Error> {
         let exhausted = |what| Error::Environment { source: annals_segment::Error::Exhausted { what } };
-        let count = u32::try_from(batch.len()).map_err(|_| exhausted("the batch"))?;
+        let frame_count = batch.len() + usize::from(moved.is_some());
+        let count = u32::try_from(frame_count).map_err(|_| exhausted("the batch"))?;
         let next = log(turn)?.next_sequence();
         if next.0.checked_add(u64::from(count)).is_none() || turn.recorded.0 > u64::MAX - u64::from(count) {
             return Err(exhausted("the sequence or the clock"));
@@ -313,6 +335,9 @@ impl Shared {
                 durability,
                 is_repeat: false,
             });
+        }
+        if let Some(moved) = moved {
+            self.stage_move(turn, moved, Batch { index: count - 1, count })?;
         }
         Ok(receipts)
     }
@@ -455,6 +480,16 @@ fn check_head(key: StreamKey<'_>, expected: Expected, head: Option<Head>) -> Res
         return Ok(());
     }
     Err(Error::Conflict { stream: key.to_string(), expected, actual })
+}
+
+/// The receipts of events that are there already, where they are the same events.
+fn repeat_receipts(
+    batch: &[Prepared<'_>],
+    found: &[Found],
+    durability: Durability,
+) -> Result<Vec<Receipt>, Error> {
+    let receipts = batch.iter().zip(found).map(|(event, found)| repeat_receipt(event, found, durability));
+    receipts.collect()
 }
 
 /// The receipt of an event that is there already, where it is the same event.

@@ -25,8 +25,13 @@ impl NewControl {
 }
 
 impl Shared {
-    /// Gives the record its place, stamps it and stages it.
-    pub(crate) fn stage_control(&self, turn: &mut Turn, record: &NewControl) -> Result<(), Error> {
+    /// Gives the record its place, by itself or in a batch with others, stamps it and stages it.
+    pub(crate) fn stage_control(
+        &self,
+        turn: &mut Turn,
+        record: &NewControl,
+        batch: Batch,
+    ) -> Result<(), Error> {
         let NewControl { control, body } = record;
         let now = Recorded::from_millis(self.options.clock.now_millis());
         let recorded = turn
@@ -34,7 +39,7 @@ impl Shared {
             .tick(now)
             .ok_or(Error::Environment { source: annals_segment::Error::Exhausted { what: "the clock" } })?;
         self.open_frontier(turn);
-        let stamp = ControlStamp::new(control, recorded, Batch::SINGLE, turn.control, body);
+        let stamp = ControlStamp::new(control, recorded, batch, turn.control, body);
         let encoded = stamp.encode();
         let entry = Entry {
             frame_type: FrameType::CONTROL,
@@ -44,7 +49,7 @@ impl Shared {
             body_crc: annals_wire::crc(body),
         };
         let failed = turn.failed();
-        let offset = log(turn)?.stage(&entry, Batch::SINGLE).map_err(failed)?;
+        let offset = log(turn)?.stage(&entry, batch).map_err(failed)?;
         turn.recorded = recorded;
         turn.control = stamp.hash;
         turn.appended.bytes += entry.frame_len();

@@ -81,6 +81,25 @@ pub enum Error {
         /// Where, how much was needed, and how much there is.
         source: Arc<annals_segment::Error>,
     },
+    /// A consumer's position is none of this store's history: it is of another store, or of a past that was replaced
+    /// by a restored one. Nothing was delivered: reset the consumer to where it is to begin, or restore the store
+    /// that it belongs to.
+    #[error(
+        "{consumer} stands at event {sequence} of another history: {what} is expected to be {expected}, and here \
+         it is {found}; reset it, or restore the store that it belongs to"
+    )]
+    Foreign {
+        /// What sort of consumer it is, and its name.
+        consumer: String,
+        /// The event up to which it has processed everything.
+        sequence: Sequence,
+        /// What is compared.
+        what: &'static str,
+        /// What the consumer knows.
+        expected: String,
+        /// What the store has.
+        found: String,
+    },
     /// There is no room just now, and the append was not to wait for it. Nothing was appended: try again later.
     #[error("{what} has {len} bytes on their way; at most {max} are allowed")]
     Busy {

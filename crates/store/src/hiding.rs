@@ -3,7 +3,7 @@
 //! Invariant: what is hidden keeps its sequence, its revision and its hash, and stays hidden for ever: no record
 //! shows it again. It is hidden when that is durable, and not before.
 
-use annals_wire::{Control, Sequence, SequenceRange};
+use annals_wire::{Batch, Control, Sequence, SequenceRange};
 
 use crate::{
     Durability, Error, Store,
@@ -72,7 +72,7 @@ impl Shared {
                 turn = self.rotate(turn)?;
                 continue;
             }
-            self.stage_control(&mut turn, &record)?;
+            self.stage_control(&mut turn, &record, Batch::SINGLE)?;
             Arc::make_mut(&mut turn.hidden).insert(range);
         }
         self.settle_append(turn, Stay::Until(Durability::Durable))?;

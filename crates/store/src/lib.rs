@@ -83,6 +83,7 @@ mod runs;
 mod seal;
 
 mod causality;
+mod consumer;
 mod moment;
 mod read;
 mod streams;

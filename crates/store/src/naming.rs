@@ -2,7 +2,7 @@
 //!
 //! Invariant: a name is bound once, in a turn, and is as durable as an append before anybody is told.
 
-use annals_wire::{Control, Kind, KindName};
+use annals_wire::{Batch, Control, Kind, KindName};
 
 use crate::{
     Error,
@@ -30,7 +30,7 @@ impl Shared {
                 turn = self.rotate(turn)?;
                 continue;
             }
-            self.stage_control(&mut turn, &record)?;
+            self.stage_control(&mut turn, &record, Batch::SINGLE)?;
             self.kinds.write().unwrap_or_else(PoisonError::into_inner).bind(kind, name);
             self.settle_append(turn, Stay::Until(self.options.durability))?;
             return Ok(kind);

@@ -206,6 +206,7 @@ fn open_beside(
     let mut view = reader_view(loaded.parts, layout, loaded.tail.as_ref(), directory, options);
     view.take_runs(directory, &found.runs, options.sources.maps);
     view.hidden = Arc::new(loaded.fold.hidden);
+    view.moves = Arc::new(loaded.fold.moves);
     report.run_count = view.runs.len() as u64;
     let visible = proven.unwrap_or(Sequence(u64::MAX)).min(last_sequence(&view, frontier));
     let metrics = Metrics::of(report.store);

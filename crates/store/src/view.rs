@@ -7,7 +7,7 @@ mod ids;
 
 use std::ops::Range;
 
-use annals_checkpoint::{LazyRun, RunRange};
+use annals_checkpoint::{ConsumerMoves, LazyRun, RunRange};
 use annals_index::{Direction, Hidden, Index, Query, RunIndex};
 use annals_wire::{Depth, Digest, EventId, Key, Revision, SegmentId, Sequence, StoreId, StreamKey};
 
@@ -23,6 +23,8 @@ pub(crate) struct View {
     pub(crate) runs: Vec<Arc<LazyRun>>,
     /// The events that no read shows.
     pub(crate) hidden: Arc<Hidden>,
+    /// Where the consumers are whose positions are in the log. A writer has them in its turn.
+    pub(crate) moves: Arc<ConsumerMoves>,
 }
 
 /// Why a view has no answer.
@@ -192,6 +194,15 @@ impl View {
             places.start = place + 1;
         }
         Ok(None)
+    }
+
+    /// The event with `sequence`, hidden or not, where it is there.
+    pub(crate) fn find(&self, sequence: Sequence) -> Result<Option<Found>, Trouble> {
+        let Some(part) = self.parts.get(self.part_of(sequence)) else { return Ok(None) };
+        let row = sequence.0.checked_sub(part.first_sequence.0).map(u32::try_from);
+        let Some(Ok(row)) = row.filter(|_| sequence > Sequence(0)) else { return Ok(None) };
+        let found = part.try_ask(|index| index.row(row))?;
+        Ok(found.map(|found| part.found(row, found.offset)))
     }
 
     /// The part that holds, or would hold, the event with `sequence`.

@@ -18,6 +18,7 @@ mod codec;
 mod consumer;
 mod control;
 mod coordinate;
+mod cursor;
 mod error;
 mod event;
 mod footer;
@@ -40,6 +41,7 @@ pub use codec::crc;
 pub use consumer::{Consumer, ConsumerMove, ConsumerName};
 pub use control::{Control, ControlStamp, KindName, SequenceRange};
 pub use coordinate::{COORDINATE_PART_LEN_MAX, Coordinate, StreamKey, TAG_LEN_MAX, Tag};
+pub use cursor::{CURSOR_RECORD_LEN, CursorRecord};
 pub use error::Error;
 pub use event::{
     EVENT_STAMP_LEN, Event, EventContent, EventFlags, EventStamp, Extension, Extensions, Fork, Payload, Tags,

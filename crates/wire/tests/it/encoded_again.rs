@@ -2,8 +2,8 @@
 //! in two ways. The fuzz targets include this file.
 
 use annals_wire::{
-    CheckpointHead, CheckpointPrefix, Control, Coordinate, Event, EventContent, Extension, Frame, FrameSeed,
-    FrameType, NewFrame, Payload, Publication, Tag,
+    CheckpointHead, CheckpointPrefix, Control, Coordinate, CursorRecord, Event, EventContent, Extension,
+    Frame, FrameSeed, FrameType, NewFrame, Payload, Publication, Tag,
 };
 
 const PAYLOAD_LEN_LEN: usize = 4;
@@ -35,6 +35,11 @@ pub(crate) fn assert_frame(frame: &Frame<'_>, seed: FrameSeed, offset: u64, byte
         && let Ok(publication) = Publication::decode(frame.body)
     {
         assert_eq!(publication.encode()[..], *frame.body);
+    }
+    if frame.header.frame_type == FrameType::RECORD
+        && let Ok(record) = CursorRecord::decode(frame.body)
+    {
+        assert_eq!(record.encode()[..], *frame.body);
     }
     if let Ok(event) = Event::decode(frame) {
         assert_eq!(event.stamp.encode()[..], *frame.stamp);

@@ -4,10 +4,11 @@ use std::{collections::BTreeSet, fmt};
 
 use annals_wire::{
     Batch, CHECKPOINT_PREFIX_LEN, Chain, CheckpointHead, CheckpointPrefix, CleanEnd, Consumer, ConsumerMove,
-    ConsumerName, Control, CoveredSegment, Depth, Digest, Error, FooterTrailer, Fork, Frame, FrameHeader,
-    FrameType, Frontier, Generation, Key, Kind, Lane, LogPosition, Manifest, NewFrame, Occurred, PreviousEnd,
-    Publication, Recorded, Replaced, Revision, RunEntry, RunHeader, RunSegment, SEGMENT_HEADER_LEN, Salt,
-    SegmentHeader, SegmentId, Sequence, SequenceRange, StateHeader, StoreId, Watermark, blake3_digest,
+    ConsumerName, Control, CoveredSegment, CursorRecord, Depth, Digest, Error, FooterTrailer, Fork, Frame,
+    FrameHeader, FrameType, Frontier, Generation, Key, Kind, Lane, LogPosition, Manifest, NewFrame, Occurred,
+    PreviousEnd, Publication, Recorded, Replaced, Revision, RunEntry, RunHeader, RunSegment,
+    SEGMENT_HEADER_LEN, Salt, SegmentHeader, SegmentId, Sequence, SequenceRange, StateHeader, StoreId,
+    Watermark, blake3_digest,
 };
 
 use crate::{
@@ -225,6 +226,7 @@ pub(crate) fn examples() -> Vec<Example> {
         checkpoint(&store),
         mark(&store, Place { offset: 512, ..named }),
         state(&store),
+        cursor(&store, Place { offset: 512, ..named }),
     ]
 }
 
@@ -320,6 +322,36 @@ fn mark(store: &Store, place: Place) -> Example {
     };
     let value = (FrameType::MARK, publication);
     Example::new(Structure::Frame(place), "mark-frame", value, bytes, decode).at(place)
+}
+
+fn cursor(store: &Store, place: Place) -> Example {
+    let record = CursorRecord {
+        store: store.store,
+        number: 7,
+        moved: 5,
+        sequence: Sequence(1),
+        hash: store.placed.hash(),
+        is_in_log: true,
+    };
+    let body = record.encode();
+    let frame = NewFrame {
+        frame_type: FrameType::RECORD,
+        skippable: false,
+        sequence: Sequence(7),
+        batch: Batch::SINGLE,
+        synced_len: 512,
+        stamp: &[],
+        body: &body,
+        body_crc: crc32fast::hash(&body),
+    };
+    let mut bytes = Vec::new();
+    frame.encode(place.seed(), place.offset, &mut bytes);
+    let decode = move |bytes: &[u8]| {
+        let frame = Frame::decode(bytes, place.seed(), place.offset)?;
+        Ok((frame.header.frame_type, CursorRecord::decode(frame.body)?))
+    };
+    let value = (FrameType::RECORD, record);
+    Example::new(Structure::Frame(place), "cursor-frame", value, bytes, decode).at(place)
 }
 
 fn state(store: &Store) -> Example {

@@ -2,17 +2,18 @@
 //! fuzz targets include this file.
 
 use annals_wire::{
-    Block, CheckpointHead, CheckpointPrefix, Control, Digest, Error, Event, EventId, Footer, Frame,
-    FrameType, Kind, Lane, Publication, RUN_ENTRIES_PER_PAGE, RUN_LINES_PER_PAGE, RUN_PAGE_LEN, Recorded,
-    RunEntry, RunHeader, RunPage, RunSeed, SIEVE_LINE_LEN, SieveBuilder, StreamKey, TableBytes,
+    Block, CheckpointHead, CheckpointPrefix, Control, CursorRecord, Digest, Error, Event, EventId, Footer,
+    Frame, FrameType, Kind, Lane, Publication, RUN_ENTRIES_PER_PAGE, RUN_LINES_PER_PAGE, RUN_PAGE_LEN,
+    Recorded, RunEntry, RunHeader, RunPage, RunSeed, SIEVE_LINE_LEN, SieveBuilder, StreamKey, TableBytes,
     find_run_entry,
 };
 
-/// Reads what the frame holds: a control record, a mark, or an event.
+/// Reads what the frame holds: a control record, a mark, a consumer's record, or an event.
 pub(crate) fn read_frame(frame: &Frame<'_>) -> Result<(), Error> {
     match frame.header.frame_type {
         FrameType::CONTROL => read_control(frame),
         FrameType::MARK => Publication::decode(frame.body).map(drop),
+        FrameType::RECORD => CursorRecord::decode(frame.body).map(drop),
         _ => read_event(frame),
     }
 }

@@ -1,0 +1,312 @@
+//! What cursors, groups and projections have in common: names, directories below the store's, and positions that are
+//! of this store's history or refused.
+//!
+//! Invariant: a position is believed when the event that it names is there, durable, with the hash that stood there;
+//! and where the consumer's own moves in the log are at least those that it stands on. Where both the log and the
+//! consumer's own directory have a position, the one with the larger number holds.
+
+use std::{io, time::Duration};
+
+use annals_checkpoint::note_move;
+use annals_segment::{Access, CURSORS, Directory, GROUPS, LOCK, WriterLock, live_epoch, read_frontier};
+use annals_wire::{Batch, Consumer, ConsumerMove, ConsumerName, Control, Digest, Sequence};
+
+use crate::{
+    Condition, Durability, Error, Event,
+    append::Stay,
+    control::NewControl,
+    store::{Shared, lock},
+    sync::Arc,
+    turn::Turn,
+};
+
+/// Everything up to an event is done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The event; 0 for none.
+    pub(crate) sequence: Sequence,
+    /// Its hash.
+    pub(crate) hash: Digest,
+}
+
+/// A consumer's move, encoded, before it has its place in the log.
+pub(crate) struct NewMove {
+    moved: ConsumerMove,
+    record: NewControl,
+}
+
+impl NewMove {
+    pub(crate) fn new(moved: ConsumerMove) -> Self {
+        let record = NewControl::new(Control::ConsumerMove(moved.clone()));
+        Self { moved, record }
+    }
+
+    /// How many bytes its frame takes at most.
+    pub(crate) fn frame_len_max(&self) -> u64 {
+        self.record.frame_len_max()
+    }
+
+    /// Whether it can follow what the log has of the consumer.
+    pub(crate) fn check(&self, turn: &Turn) -> Result<(), Error> {
+        let ConsumerMove { consumer, name, number, .. } = &self.moved;
+        let last = turn.moves.get(&(*consumer, name.clone())).map_or(0, |last| last.number);
+        if *number > last {
+            return Ok(());
+        }
+        let why = format!("{} was moved {last} times, and this is move {number}", title(*consumer, name));
+        Err(Error::Invalid { what: "move", why })
+    }
+}
+
+/// What a consumer is called in messages.
+pub(crate) fn title(consumer: Consumer, name: &ConsumerName) -> String {
+    let sort = if consumer == Consumer::Cursor { "cursor" } else { "group" };
+    format!("the {sort} {name}")
+}
+
+/// The name of the directory below the store's in which consumers of this sort have theirs.
+fn outer_name(consumer: Consumer) -> &'static str {
+    if consumer == Consumer::Cursor { CURSORS } else { GROUPS }
+}
+
+impl Shared {
+    /// Stages a move as a part of a batch, or as all of it.
+    pub(crate) fn stage_move(&self, turn: &mut Turn, new: &NewMove, batch: Batch) -> Result<(), Error> {
+        self.stage_control(turn, &new.record, batch)?;
+        note_move(Arc::make_mut(&mut turn.moves), &new.moved);
+        Ok(())
+    }
+
+    /// The last move of a consumer that the log has.
+    pub(crate) fn last_move(&self, consumer: Consumer, name: &ConsumerName) -> Option<ConsumerMove> {
+        let key = (consumer, name.clone());
+        match &self.writer {
+            Some(writer) => lock(&writer.turn).moves.get(&key).cloned(),
+            None => self.view().moves.get(&key).cloned(),
+        }
+    }
+
+    /// The names of the consumers of this sort that have a position in the log.
+    pub(crate) fn moved_names(&self, consumer: Consumer) -> Vec<ConsumerName> {
+        let moves = match &self.writer {
+            Some(writer) => Arc::clone(&lock(&writer.turn).moves),
+            None => Arc::clone(&self.view().moves),
+        };
+        moves.keys().filter(|(sort, _)| *sort == consumer).map(|(_, name)| name.clone()).collect()
+    }
+
+    /// The directory of a consumer; made, and its name durable, where `create` says so. `None` where there is none.
+    pub(crate) fn consumer_directory(
+        &self,
+        consumer: Consumer,
+        name: &ConsumerName,
+        create: bool,
+    ) -> Result<Option<Arc<dyn Directory>>, Error> {
+        let outer = child(&*self.directory, outer_name(consumer), create)?;
+        match outer {
+            Some(outer) => child(&*outer, name.as_str(), create),
+            None => Ok(None),
+        }
+    }
+
+    /// The names of the consumers of this sort that have a directory, sorted. What else lies there is nobody's.
+    pub(crate) fn consumer_names(&self, consumer: Consumer) -> Result<Vec<ConsumerName>, Error> {
+        let Some(outer) = child(&*self.directory, outer_name(consumer), false)? else {
+            return Ok(Vec::new());
+        };
+        let entries = outer.list().map_err(annals_segment::Error::io("list", outer.path()))?;
+        let directories = entries.iter().filter(|entry| !entry.is_file);
+        let mut names: Vec<_> =
+            directories.filter_map(|entry| ConsumerName::new(entry.name.to_str()?).ok()).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// The event with `sequence`, hidden or not, where it is there and visible.
+    pub(crate) fn event_at(&self, sequence: Sequence) -> Result<Option<Event>, Error> {
+        if sequence > self.visible_sequence() {
+            return Ok(None);
+        }
+        let event = self.ask(|view| Ok(view.find(sequence)?.map(|found| found.read()).transpose()?))?;
+        Ok(event.map(|event| event.with_kinds(&self.kinds)))
+    }
+
+    /// The newest event that can be read and that no loss of power takes.
+    pub(crate) fn durable_sequence(&self) -> Result<Sequence, Error> {
+        let visible = self.visible_sequence();
+        if let Some(writer) = &self.writer {
+            return Ok(lock(&writer.turn).durable.sequence.min(visible));
+        }
+        let frontier = match live_epoch(&*self.directory)? {
+            Some(epoch) => read_frontier(&*self.directory, epoch)?,
+            None => None,
+        };
+        let durable = frontier.map(|frontier| frontier.durable).or(self.report.proven);
+        Ok(durable.unwrap_or(visible).min(visible))
+    }
+
+    /// The place behind `sequence`, or behind the newest durable event where that is before.
+    pub(crate) fn durable_place(&self, sequence: Sequence) -> Result<Place, Error> {
+        self.place(sequence.min(self.durable_sequence()?))
+    }
+
+    /// The place behind `sequence`, an event that is visible.
+    pub(crate) fn place(&self, sequence: Sequence) -> Result<Place, Error> {
+        if sequence == Sequence(0) {
+            return Ok(Place::default());
+        }
+        let event = self.event_at(sequence)?.ok_or_else(|| {
+            let why = format!("there is no event {sequence}");
+            Error::Invalid { what: "position", why }
+        })?;
+        Ok(Place { sequence, hash: event.hash() })
+    }
+
+    /// Makes sure that `place` is one of this store's history. `consumer` is what a message calls its owner.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`].
+    pub(crate) fn check_place(&self, consumer: &str, place: Place) -> Result<(), Error> {
+        let Place { sequence, hash } = place;
+        if sequence == Sequence(0) {
+            return Ok(());
+        }
+        let found = match self.event_at(sequence)? {
+            Some(event) if event.hash() == hash => return Ok(()),
+            Some(event) => event.hash().to_string(),
+            None => format!("not there: the newest event is {}", self.visible_sequence()),
+        };
+        let (consumer, expected) = (consumer.to_owned(), hash.to_string());
+        Err(Error::Foreign { consumer, sequence, what: "its hash", expected, found })
+    }
+
+    /// How many visible events lie behind `position`, and for how many milliseconds the first of them has been there.
+    pub(crate) fn lag_behind(&self, position: Sequence) -> Result<(u64, u64), Error> {
+        let events = self.visible_sequence().0.saturating_sub(position.0);
+        let first = self.event_at(Sequence(position.0.saturating_add(1)))?;
+        let since = first.map(|event| event.recorded().millis());
+        let now = self.options.clock.now_millis();
+        Ok((events, since.map_or(0, |since| now.saturating_sub(since))))
+    }
+
+    /// The directory of a consumer that is to be held, made where there is none. A deletion that was cut short is
+    /// finished first.
+    pub(crate) fn hold_directory(
+        &self,
+        consumer: Consumer,
+        name: &ConsumerName,
+    ) -> Result<Arc<dyn Directory>, Error> {
+        loop {
+            let directory = self.consumer_directory(consumer, name, true)?;
+            let directory = directory.expect("made where there was none");
+            if !is_deleted(&*directory)? {
+                return Ok(directory);
+            }
+            self.delete_consumer(consumer, name)?;
+        }
+    }
+
+    /// Deletes a consumer: first it is marked as deleted, then its position in the log goes, then its files.
+    pub(crate) fn delete_consumer(&self, consumer: Consumer, name: &ConsumerName) -> Result<(), Error> {
+        let directory = self.consumer_directory(consumer, name, true)?.expect("made where there was none");
+        let last = self.last_move(consumer, name);
+        if last.is_some() {
+            self.writer()?;
+        }
+        let lock = WriterLock::acquire(&*directory, Duration::ZERO, self.options.entropy.number())?;
+        mark_deleted(&*directory)?;
+        if let Some(last) = last {
+            self.append_end(last)?;
+        }
+        remove_files(&*directory)?;
+        drop(lock);
+        let outer = child(&*self.directory, outer_name(consumer), true)?.expect("made where there was none");
+        match outer.remove_child(name.as_str()) {
+            // Somebody has made it anew.
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotFound) => {}
+            other => other.map_err(annals_segment::Error::io("remove", directory.path()))?,
+        }
+        Ok(outer.sync().map_err(annals_segment::Error::io("sync", outer.path()))?)
+    }
+
+    /// Writes into the log that the consumer of `last` is gone, durably.
+    fn append_end(&self, last: ConsumerMove) -> Result<(), Error> {
+        let end = ConsumerMove {
+            number: last.number + 1,
+            sequence: Sequence(0),
+            hash: Digest::NONE,
+            done: Vec::new(),
+            is_deleted: true,
+            ..last
+        };
+        let stay = Stay::Until(Durability::Durable);
+        self.append_moving(&[], &Condition::new(), Some(&NewMove::new(end)), stay).map(drop)
+    }
+
+    fn visible_sequence(&self) -> Sequence {
+        self.watch.visible()
+    }
+}
+
+/// The file that says of a consumer's directory that it is being removed: nothing in it counts any more.
+const DELETED: &str = "DELETED";
+
+/// Whether the consumer in `directory` is being deleted.
+pub(crate) fn is_deleted(directory: &dyn Directory) -> Result<bool, Error> {
+    match directory.open(DELETED, Access::Read) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(annals_segment::Error::io("open", directory.path().join(DELETED))(error).into()),
+    }
+}
+
+fn mark_deleted(directory: &dyn Directory) -> Result<(), annals_segment::Error> {
+    match directory.create(DELETED) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(annals_segment::Error::io("create", directory.path().join(DELETED))(error))
+        }
+        _ => directory.sync().map_err(annals_segment::Error::io("sync", directory.path())),
+    }
+}
+
+/// Removes all files, and durably before the one that says so, and the lock.
+fn remove_files(directory: &dyn Directory) -> Result<(), annals_segment::Error> {
+    let failed = |operation| annals_segment::Error::io(operation, directory.path());
+    for entry in directory.list().map_err(failed("list"))? {
+        let name = entry.name.to_str().filter(|name| entry.is_file && ![DELETED, LOCK].contains(name));
+        if let Some(name) = name {
+            directory.remove(name).map_err(failed("remove a file of"))?;
+        }
+    }
+    directory.sync().map_err(failed("sync"))?;
+    directory.remove(DELETED).map_err(failed("remove a file of"))?;
+    if let Err(error) = directory.remove(LOCK) {
+        tracing::debug!(%error, "the lock stays, and is nobody's");
+    }
+    directory.sync().map_err(failed("sync"))
+}
+
+/// The child `name` of `directory`; `None` where there is none and none is to be made.
+pub(crate) fn child(
+    directory: &dyn Directory,
+    name: &str,
+    create: bool,
+) -> Result<Option<Arc<dyn Directory>>, Error> {
+    let failed = |error| annals_segment::Error::io("open", directory.path().join(name))(error).into();
+    match directory.child(name) {
+        // Also where it is there: who made it may have died before the sync.
+        Ok(child) if create => directory.sync().map(|()| Some(child)).map_err(failed),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && create => {
+            let made = directory.create_child(name).map_err(failed)?;
+            directory.sync().map(|()| Some(made)).map_err(failed)
+        }
+        Ok(child) => Ok(Some(child)),
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::Unsupported) && !create =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
