@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use annals::{Coordinate, Error, EventId, Expected, NewEvent, Options, Receipt, Revision, Store, Tag};
+use annals::{Coordinate, Error, EventId, Expected, Lane, NewEvent, Options, Receipt, Revision, Store, Tag};
 use clap::Args;
 use serde_json::json;
 
@@ -68,6 +68,14 @@ pub(crate) struct Append {
     #[arg(long = "extension", value_name = "KEY=VALUE", value_parser = parse_extension)]
     extensions: Vec<(String, String)>,
 
+    /// The lane of the entity to append to; 0 is the trunk, and with --fork a lane that is new
+    #[arg(long, value_name = "N")]
+    lane: Option<u32>,
+
+    /// The event that the lane forks from: this one is its first. Without --lane the next free lane
+    #[arg(long, value_name = "UUID")]
+    fork: Option<EventId>,
+
     /// Where the stream must be before: any, none (no event), exists, or its exact revision
     #[arg(long, value_name = "any|none|exists|N", default_value = "any", value_parser = parse_expected)]
     expect: Expected,
@@ -115,6 +123,12 @@ impl Append {
         for tag in tags {
             event = event.tag(tag);
         }
+        event = match (self.lane.map(Lane), self.fork) {
+            (None, None) => event,
+            (Some(lane), None) => event.lane(lane),
+            (Some(lane), Some(from)) => event.fork(lane, from),
+            (None, Some(from)) => event.fork(store.free_lane(coordinate)?, from),
+        };
         for (key, value) in &self.extensions {
             event = event.extension(key.as_str(), value.as_bytes());
         }

@@ -10,6 +10,7 @@ use crate::{
     demo::Demo,
     export::Export,
     get::Get,
+    hide::Hide,
     import::Import,
     inspect::Inspect,
     read::Read,
@@ -72,6 +73,7 @@ pub(crate) enum Command {
     Inspect(Inspect),
     Backup(Backup),
     Restore(Restore),
+    Hide(Hide),
     /// Write a checkpoint now, so that the next open has nothing to read again
     Checkpoint,
     Demo(Demo),

@@ -25,6 +25,7 @@ mod streams;
 
 mod backup;
 mod checkpoint;
+mod hide;
 mod inspect;
 mod stat;
 mod verify;
@@ -85,6 +86,7 @@ fn run(args: Args, console: &mut Console<'_>) -> Result<(), Failure> {
         Command::Verify => verify::run(&store, console),
         Command::Backup(backup) => backup.run(&store, console),
         Command::Restore(restore) => restore.run(&store, console),
+        Command::Hide(hide) => hide.run(&store, console),
         Command::Checkpoint => checkpoint::run(&store, console),
         Command::Inspect(_) | Command::Demo(_) => Ok(()),
     }

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::Path};
 
-use annals::{Coordinate, Error, Events, Revision, Sequence, Store};
+use annals::{Coordinate, Error, Events, Lane, Revision, Sequence, Store};
 use clap::Args;
 use comfy_table::ColumnConstraint;
 
@@ -10,7 +10,7 @@ use crate::{
     failure::Failure,
     opening,
     output::{Console, table},
-    show::{EventJson, HEADINGS, KindNames, STREAM_COLUMN, row},
+    show::{EventJson, HEADINGS, KindNames, STREAM_COLUMN, row, stream},
 };
 
 /// How many events stand in one table: a table is held in memory, its columns as wide as its widest.
@@ -35,6 +35,10 @@ pub(crate) struct Read {
     /// The entity: with its scope, a stream
     #[arg(long, requires = "scope")]
     entity: Option<String>,
+
+    /// In a stream: this lane instead of the trunk
+    #[arg(long, value_name = "N", requires = "entity", default_value_t = 0, hide_default_value = true)]
+    lane: u32,
 
     /// All events of the store
     #[arg(long)]
@@ -75,8 +79,10 @@ impl Read {
         let mut events = match (&self.scope, &self.entity) {
             (Some(scope), Some(entity)) => {
                 let coordinate = Coordinate::new(entity, scope).map_err(Error::from)?;
-                check_some(store.stream(&coordinate), format_args!("of {coordinate}"))?;
-                store.stream(&coordinate)
+                let lane = Lane(self.lane);
+                let what = stream(&coordinate, self.lane);
+                check_some(store.lane(&coordinate, lane), format_args!("of {what}"))?;
+                store.lane(&coordinate, lane)
             }
             (Some(scope), None) => {
                 check_some(store.scope(scope), format_args!("in {scope}"))?;

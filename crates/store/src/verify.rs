@@ -17,10 +17,10 @@ use annals_segment::{
     CHECKPOINT, Directory, DiskDirectory, Inventory, Layout, Newest, Outside, RunFile, SealedPlace,
     SealedSegment, Tail, find_sequence, live_epoch, read_frontier, segment_name,
 };
-use annals_wire::{Chain, Digest, Frontier, SegmentHeader, SegmentId, Sequence, StoreId};
+use annals_wire::{Chain, Digest, EventId, Frontier, SegmentHeader, SegmentId, Sequence, StoreId};
 use serde::Serialize;
 
-use crate::{Error, open, seal, sync::Arc};
+use crate::{Error, Options, open, seal, sync::Arc};
 use compare::{first_difference, is_unfinished};
 use frames::Frames;
 use runs::Keys;
@@ -129,6 +129,15 @@ impl VerifyReport {
         if !self.damage.iter().any(|known| known.what == what) {
             self.damaged(error, None);
         }
+    }
+
+    /// Takes in what was found of a segment's derived parts.
+    fn take(&mut self, found: Self) {
+        self.footer_count += found.footer_count;
+        self.checkpoint = self.checkpoint.take().or(found.checkpoint);
+        self.torn = self.torn.take().or(found.torn);
+        self.notes.extend(found.notes);
+        self.damage.extend(found.damage);
     }
 
     fn damaged_derived(&mut self, file: String, offset: Option<u64>, what: String) {
@@ -255,9 +264,7 @@ impl Walk<'_> {
     fn run(&self, report: &mut VerifyReport, show: &mut dyn FnMut(u64)) -> Result<(), Error> {
         let mut frames = Frames::new();
         let mut keys = Keys::default();
-        for place in &self.layout.sealed {
-            self.sealed(place, &mut frames, &mut keys, report, show)?;
-        }
+        self.walk_sealed(&mut frames, &mut keys, report, show)?;
         self.compare_runs(&keys, report)?;
         if let Some(newest) = &self.layout.newest {
             self.newest(newest, &mut frames, report, show)?;
@@ -267,6 +274,21 @@ impl Walk<'_> {
         report.control_count = frames.control_count;
         report.stream_count = frames.stream_count();
         report.damage.append(&mut frames.damage);
+        self.compare_forks(&frames.forks, report)
+    }
+
+    /// Compares the first event of each lane with the one that it forks from, wherever that lies. Where the log is
+    /// damaged, it cannot be asked, and what is told already is why.
+    fn compare_forks(&self, forks: &[EventId], report: &mut VerifyReport) -> Result<(), Error> {
+        if forks.is_empty() || !report.is_sound() {
+            return Ok(());
+        }
+        let store = open::open_read_only(&Options::new(), self.directory)?;
+        for id in forks {
+            let of_event = store.verify_event(*id)?;
+            report.damage.extend(of_event.damage);
+            report.notes.extend(of_event.notes);
+        }
         Ok(())
     }
 
@@ -303,14 +325,46 @@ impl Walk<'_> {
         }
     }
 
-    fn sealed(
+    /// Walks the sealed segments, and while the next one is walked compares what is derived from the one before.
+    fn walk_sealed(
         &self,
-        place: &SealedPlace,
         frames: &mut Frames,
         keys: &mut Keys,
         report: &mut VerifyReport,
         show: &mut dyn FnMut(u64),
     ) -> Result<(), Error> {
+        let mut walked: Option<WalkedSegment> = None;
+        for place in self.layout.sealed.iter().map(Some).chain([None]) {
+            let (before, mut compared) = (walked.take(), Ok(VerifyReport::default()));
+            rayon::in_place_scope(|scope| {
+                if let Some(before) = before {
+                    scope.spawn(|_| compared = self.compare_derived(before, keys));
+                }
+                walked = place.map_or(Ok(None), |place| self.sealed(place, frames, report, show))?;
+                Ok::<(), Error>(())
+            })?;
+            report.take(compared?);
+        }
+        Ok(())
+    }
+
+    /// Compares what is derived from a segment with its frames.
+    fn compare_derived(&self, walked: WalkedSegment, keys: &mut Keys) -> Result<VerifyReport, Error> {
+        let mut report = VerifyReport::default();
+        keys.note(walked.segment.place(), &walked.index);
+        self.footer(&walked.segment, &walked.index, &mut report)?;
+        self.compare_checkpoint(&walked.prefix, &mut report)?;
+        Ok(report)
+    }
+
+    /// Walks one segment; `None` where it is damaged, and nothing can be compared with it.
+    fn sealed(
+        &self,
+        place: &SealedPlace,
+        frames: &mut Frames,
+        report: &mut VerifyReport,
+        show: &mut dyn FnMut(u64),
+    ) -> Result<Option<WalkedSegment>, Error> {
         let segment = SealedSegment::new(Arc::clone(self.directory), *place, false);
         let mut index = ActiveIndex::new(place.first_sequence);
         let start = report.byte_count;
@@ -330,16 +384,14 @@ impl Walk<'_> {
         match walked {
             Ok(_) if frames.is_indexed() => {
                 prefix.reach(place.end, &index, frames);
-                keys.note(place, &index);
-                self.footer(&segment, &index, report)?;
-                self.compare_checkpoint(&prefix, report)
+                Ok(Some(WalkedSegment { segment, index, prefix }))
             }
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(None),
             Err(error) if error.is_damage() => {
                 let header = segment.header().ok();
                 report.damaged(&error, header.and_then(|header| self.find_sequence(&header, &error)));
                 frames.lose_track();
-                Ok(())
+                Ok(None)
             }
             Err(error) => Err(error.into()),
         }
@@ -488,6 +540,13 @@ impl Walk<'_> {
         ));
         Ok(())
     }
+}
+
+/// A sealed segment whose frames are sound.
+struct WalkedSegment {
+    segment: SealedSegment,
+    index: ActiveIndex,
+    prefix: Prefix,
 }
 
 /// What the frames give up to a checkpoint's watermark.

@@ -6,7 +6,9 @@ use std::{collections::HashMap, path::Path};
 
 use annals_checkpoint::Fold;
 use annals_index::{ActiveIndex, Entry};
-use annals_wire::{Coordinate, Digest, Event, Frame, FrameType, Lane, Revision, SegmentHeader, Sequence};
+use annals_wire::{
+    Coordinate, Digest, Event, EventId, Frame, FrameType, Lane, Revision, SegmentHeader, Sequence,
+};
 
 use super::{
     Damage,
@@ -20,6 +22,8 @@ pub(super) struct Frames {
     pub(super) event_count: u64,
     pub(super) control_count: u64,
     pub(super) damage: Vec<Damage>,
+    /// The first events of lanes: what they follow lies on another lane, and is compared when all was walked.
+    pub(super) forks: Vec<EventId>,
     /// The last revision and hash of each stream.
     heads: HashMap<(Coordinate, Lane), Previous>,
     is_first: bool,
@@ -38,6 +42,7 @@ impl Frames {
             event_count: 0,
             control_count: 0,
             damage: Vec::new(),
+            forks: Vec::new(),
             heads: HashMap::new(),
             is_first: true,
             is_cut: false,
@@ -133,6 +138,9 @@ impl Frames {
         let coordinate = Coordinate::new(stream.entity, stream.scope).expect("checked when it was decoded");
         let head = Previous { revision: event.stamp.revision, hash: event.stamp.hash };
         let known = self.heads.insert((coordinate, stream.lane), head);
+        if event.fork.is_some_and(|fork| fork.event.is_some()) {
+            self.forks.push(event.id);
+        }
         let may_be_cut = self.is_cut && event.stamp.revision > Revision(1);
         if known.is_none() && (self.has_lost_track || may_be_cut || event.fork.is_some()) {
             // What came before is damaged or gone, or lies on the lane that this one forks from.

@@ -224,6 +224,9 @@ fn a_lane_goes_back_to_the_event_that_it_forks_from() {
     let open = |number, depth, previous| {
         let disk = left(1);
         let id = write_lane(&disk, number, depth, previous);
+        let whole = verify_on(disk.kill(), &mut |_| {}).unwrap();
+        assert_eq!(whole.damage.len(), usize::from(previous.is_some()), "{:?}", whole.damage);
+        assert!(whole.damage.iter().all(|damage| damage.sequence == Some(Sequence(3))), "{:?}", whole.damage);
         (options(3).open_on(disk.kill()).unwrap(), id)
     };
     for (number, depth, expected) in [(0, 0, vec![1]), (2, 1, vec![2, 1])] {

@@ -16,6 +16,7 @@ mod copied_live;
 mod corpora;
 mod damage;
 mod edges;
+mod expected_revisions;
 mod faults;
 mod forged;
 mod forged_checkpoint;
