@@ -56,6 +56,14 @@ impl FrontierFile {
 /// # Errors
 /// [`Error::Io`], or [`Error::Newer`].
 pub fn read_frontier(directory: &dyn Directory, epoch: u64) -> Result<Option<Frontier>, Error> {
+    Ok(find_frontier(directory)?.filter(|frontier| frontier.epoch == epoch))
+}
+
+/// The frontier that stands there, whoever published it, alive or not; `None` where nobody did.
+///
+/// # Errors
+/// As [`read_frontier`].
+pub fn find_frontier(directory: &dyn Directory) -> Result<Option<Frontier>, Error> {
     let path = directory.path().join(name::FRONTIER);
     let file = match directory.open(name::FRONTIER, Access::Read) {
         Ok(file) => file,
@@ -66,7 +74,7 @@ pub fn read_frontier(directory: &dyn Directory, epoch: u64) -> Result<Option<Fro
         let mut bytes = [0; FRONTIER_LEN];
         let read = file.read_full_at(&mut bytes, 0).map_err(Error::io("read", &path))?;
         match Frontier::decode(bytes.get(..read).unwrap_or_default()) {
-            Ok(frontier) => return Ok(Some(frontier).filter(|frontier| frontier.epoch == epoch)),
+            Ok(frontier) => return Ok(Some(frontier)),
             Err(source) if source.is_newer_version() => return Err(Error::Newer { path, source }),
             Err(_) => {}
         }

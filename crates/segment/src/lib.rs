@@ -55,7 +55,7 @@ pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
 pub use error::Error;
 pub use file_part::FilePart;
 pub use frame_bytes::FrameBytes;
-pub use frontier::{FrontierFile, read_frontier};
+pub use frontier::{FrontierFile, find_frontier, read_frontier};
 pub use inventory::{Inventory, RunFile, SegmentFile};
 pub use layout::{Layout, Newest};
 pub use lock::{WriterLock, live_epoch};

@@ -186,6 +186,27 @@ impl SealedSegment {
         Ok(scanned)
     }
 
+    /// Walks the frames from `start`, a place between batches, to `end`, as far as whoever writes them has said that
+    /// they may be read: also behind the end that was known when this was made.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] where a frame is not whole, whatever [`Scan::run`] returns.
+    pub fn scan_on(
+        &self,
+        start: Position,
+        end: u64,
+        known: &[FrameType],
+        visit: &mut dyn FnMut(u64, &annals_wire::Frame<'_>) -> Result<(), Error>,
+    ) -> Result<Position, Error> {
+        let open = self.open()?;
+        let mut scan = Scan::new(&*open.file, &self.path, open.header.seed(), known, end);
+        let scanned = scan.run(start, visit)?;
+        match scanned.stop {
+            Some(stop) => Err(Error::bytes(&self.path, stop.offset)(stop.error)),
+            None => Ok(scanned.position),
+        }
+    }
+
     /// Looks for the footer behind the frames. Only one whose trailer is sound and belongs here is ever mapped: no
     /// writer cuts that.
     ///

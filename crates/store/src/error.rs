@@ -1,7 +1,7 @@
 //! What can go wrong, sorted by what a caller can do about it.
 
 use annals_index::Query;
-use annals_wire::{EventId, Revision, Sequence};
+use annals_wire::{Digest, EventId, Revision, Sequence};
 
 use crate::{Expected, sync::Arc, typed::DecodeError};
 
@@ -154,6 +154,20 @@ pub enum Error {
     Corrupt {
         /// Which file, at which offset, what was expected and what found.
         source: annals_segment::Error,
+    },
+    /// The store that was opened for reading is not the one any more that was read: another one, or its past, was put
+    /// in its place. Nothing of it is shown. Open it again.
+    #[error(
+        "event {sequence} was read with the hash {expected}, and {}: this is another history",
+        found.map_or_else(|| "it is not there any more".to_owned(), |found| format!("now has {found}"))
+    )]
+    OtherHistory {
+        /// The newest event that was read.
+        sequence: Sequence,
+        /// Its hash.
+        expected: Digest,
+        /// The hash that it has now; `None` where it is not there.
+        found: Option<Digest>,
     },
     /// The store was written by a newer version, and left as it is.
     #[error("{source}; open it with the version that wrote it, or a newer one")]

@@ -88,6 +88,7 @@ mod moment;
 mod read;
 mod streams;
 
+mod follow;
 mod subscription;
 mod watch;
 

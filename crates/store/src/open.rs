@@ -7,14 +7,15 @@ use std::{io, path::Path, time::Instant};
 use annals_checkpoint::{FRAME_TYPES, Fold, Load, Loaded, OpenReport, PartIndex, Plan, RunRange, Sources};
 use annals_index::ActiveIndex;
 use annals_segment::{
-    Access, CHECKPOINT, Directory, Inventory, Layout, Log, LogOptions, MANIFEST, Note, OpenFiles, Recovery,
-    SealedPlace, SealedSegment, WriterLock, live_epoch, read_frontier, segment_name,
+    Access, CHECKPOINT, Directory, Inventory, Layout, Log, LogOptions, MANIFEST, Note, OpenFiles, Position,
+    Recovery, SealedPlace, SealedSegment, WriterLock, find_frontier, live_epoch, read_frontier, segment_name,
 };
 use annals_wire::{Frontier, Recorded, SEGMENT_HEADER_LEN, SegmentId, Sequence};
 
 use crate::{
     Background, Error, Options, Store,
     background::WorkerThread,
+    follow::{Following, Growing},
     ids::IdSource,
     kinds::Kinds,
     metrics::{Metrics, precise},
@@ -148,8 +149,10 @@ fn open_to_read(
 ) -> Result<Store, Error> {
     let mut attempt = 0;
     loop {
+        // What is published from now on is taken in later. Where nobody lives, nobody believes what stands there.
+        let taken = find_frontier(&**directory).ok().flatten();
         let epoch = live_epoch(&**directory)?;
-        match open_beside(options, directory, epoch, no_space) {
+        match open_beside(options, directory, (taken, epoch), no_space) {
             Err(error)
                 if epoch.is_some() && attempt < ATTEMPTS && !matches!(error, Error::NewerVersion { .. }) =>
             {
@@ -172,43 +175,22 @@ fn has_changed(directory: &Arc<dyn Directory>, epoch: Option<u64>, store: &Store
     Ok(read_frontier(&**directory, epoch)?.is_some())
 }
 
-/// Opens for reading only, beside the writer with `epoch` where there is one.
+/// Opens for reading only, beside the writer with an epoch where there is one; before, the frontier stood there.
 fn open_beside(
     options: &Options,
     directory: &Arc<dyn Directory>,
-    epoch: Option<u64>,
+    (taken, epoch): (Option<Frontier>, Option<u64>),
     no_space: Option<&Arc<annals_segment::Error>>,
 ) -> Result<Store, Error> {
-    let mut report = OpenReport::default();
-    report.is_read_only = true;
-    report.no_space = no_space.map(ToString::to_string);
-    let mut stopwatch = Stopwatch(Instant::now());
     let frontier = match epoch {
         Some(epoch) => read_frontier(&**directory, epoch)?,
         None => None,
     };
-    report.has_live_writer = epoch.is_some();
-    report.has_frontier = frontier.is_some();
-    let inventory = Inventory::list(&**directory)?;
-    note_inventory(&inventory, &mut report);
-    let upto = frontier.map(|frontier| frontier.segment);
     let files = options.open_files(directory);
-    let found = Found::look(directory, &files, inventory, options, upto, &mut report)?;
-    let layout = &found.layout;
-    stopwatch.lap(&mut report, "look");
-    let end =
-        |segment: SegmentId| frontier.filter(|frontier| frontier.segment == segment).map(|found| found.end);
-    let frontier_end = layout.newest.as_ref().and_then(|newest| end(newest.header.id));
-    let loaded = found.load(directory, &files, options, frontier_end, &mut report)?;
-    stopwatch.lap(&mut report, "load");
-    note_unproven(&loaded, layout, &mut report);
-    let proven = report.proven.filter(|_| report.has_live_writer);
-    let mut view = reader_view(loaded.parts, layout, loaded.tail.as_ref(), directory, options);
-    view.take_runs(directory, &found.runs, options.sources.maps);
-    view.hidden = Arc::new(loaded.fold.hidden);
-    view.moves = Arc::new(loaded.fold.moves);
-    report.run_count = view.runs.len() as u64;
-    let visible = proven.unwrap_or(Sequence(u64::MAX)).min(last_sequence(&view, frontier));
+    let mut found = Beside::look(options, directory, &files, frontier, epoch)?;
+    let following = Arc::new(Following::new(taken, epoch, &mut found));
+    let Beside { mut report, view, visible, fold, .. } = found;
+    report.no_space = no_space.map(ToString::to_string);
     let metrics = Metrics::of(report.store);
     let shared = Shared {
         directory: Arc::clone(directory),
@@ -217,14 +199,69 @@ fn open_beside(
         report,
         view: RwLock::new(Arc::new(view)),
         watch: Arc::new(Watch::new(visible)),
-        kinds: Arc::new(RwLock::new(Kinds::new(loaded.fold.kind_names, options.register()))),
+        kinds: Arc::new(RwLock::new(Kinds::new(fold.kind_names, options.register()))),
         is_checkpoint_damaged: AtomicBool::default(),
         metrics,
         incidents: Mutex::default(),
         no_space: no_space.cloned(),
         writer: None,
+        following: Some(following),
     };
     Ok(Store::new(Arc::new(shared)))
+}
+
+/// What somebody who only reads found, beside a writer or without one.
+pub(crate) struct Beside {
+    report: OpenReport,
+    pub(crate) view: View,
+    pub(crate) visible: Sequence,
+    pub(crate) fold: Fold,
+    /// Where to go on, where the writer has said how far its segment may be read.
+    pub(crate) growing: Option<Growing>,
+}
+
+impl Beside {
+    /// Looks at the files as far as `frontier` says, which is of the writer with `epoch` or of one before it.
+    pub(crate) fn look(
+        options: &Options,
+        directory: &Arc<dyn Directory>,
+        files: &Arc<OpenFiles>,
+        frontier: Option<Frontier>,
+        epoch: Option<u64>,
+    ) -> Result<Self, Error> {
+        let mut report = OpenReport::default();
+        report.is_read_only = true;
+        report.has_live_writer = epoch.is_some();
+        report.has_frontier = frontier.is_some();
+        let mut stopwatch = Stopwatch(Instant::now());
+        let inventory = Inventory::list(&**directory)?;
+        note_inventory(&inventory, &mut report);
+        let upto = frontier.map(|frontier| frontier.segment);
+        let found = Found::look(directory, files, inventory, options, upto, &mut report)?;
+        let layout = &found.layout;
+        stopwatch.lap(&mut report, "look");
+        let newest = layout.newest.as_ref().map(|newest| newest.header.id);
+        let written = frontier.filter(|frontier| Some(frontier.segment) == newest);
+        let end = written.map(|frontier| frontier.end);
+        let loaded = found.load(directory, files, options, end, &mut report)?;
+        stopwatch.lap(&mut report, "load");
+        note_unproven(&loaded, layout, &mut report);
+        let proven = report.proven.filter(|_| report.has_live_writer);
+        let position = loaded.tail.as_ref().map(|tail| tail.position);
+        let maps = options.sources.maps && frontier.is_none();
+        let mut view = reader_view(loaded.parts, layout, position, directory, maps);
+        view.take_runs(directory, &found.runs, options.sources.maps);
+        view.hidden = Arc::new(loaded.fold.hidden.clone());
+        view.moves = Arc::new(loaded.fold.moves.clone());
+        report.run_count = view.runs.len() as u64;
+        let visible = proven.unwrap_or(Sequence(u64::MAX)).min(last_sequence(&view, frontier));
+        let growing = written.zip(position).filter(|(written, position)| written.end == position.offset);
+        let growing = growing.map(|(written, position)| {
+            let fold = loaded.fold.clone();
+            Growing { segment: written.segment, position, fold }
+        });
+        Ok(Self { report, view, visible, fold: loaded.fold, growing })
+    }
 }
 
 /// What was found, and what to make of it.
@@ -353,21 +390,21 @@ fn writer_view(
 fn reader_view(
     parts: Vec<annals_checkpoint::Part>,
     layout: &Layout,
-    tail: Option<&annals_segment::Tail>,
+    position: Option<Position>,
     directory: &Arc<dyn Directory>,
-    options: &Options,
+    maps: bool,
 ) -> View {
-    let Some((newest, tail)) = layout.newest.as_ref().zip(tail) else { return View::default() };
+    let Some((newest, position)) = layout.newest.as_ref().zip(position) else { return View::default() };
     let place = SealedPlace {
         store: newest.header.store,
         id: newest.header.id,
         generation: newest.header.generation,
         first_sequence: newest.header.first_sequence,
-        end: tail.position.offset,
-        chain: tail.position.chain,
+        end: position.offset,
+        chain: position.chain,
     };
-    // Not mapped, unless it is closed: a writer may cut what it prepared.
-    let maps = options.sources.maps && newest.clean.is_some();
+    // Not mapped, unless it is closed: a writer may cut what it prepared, and goes on behind the end.
+    let maps = maps && newest.clean.is_some();
     let frames = Frames::Sealed(Arc::new(SealedSegment::new(Arc::clone(directory), place, maps)));
     let parts = parts.into_iter().map(|part| place_part(part, &frames)).collect();
     View { store: place.store, parts, ..View::default() }
@@ -450,6 +487,7 @@ fn start(
         incidents: Mutex::default(),
         no_space: None,
         writer: Some(Writer { thread: Mutex::new(WorkerThread::of(is_threaded, shared)), ..writer }),
+        following: None,
     });
     if has_work {
         shared.wake_to_work();

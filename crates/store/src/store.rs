@@ -10,6 +10,7 @@ use annals_wire::{Coordinate, EventId, Kind, Lane, Sequence, StoreId};
 use crate::{
     Condition, Durability, Error, Event, Events, NewEvent, Options, Receipt,
     append::Stay,
+    follow::Following,
     kinds::Kinds,
     metrics::Metrics,
     sync::{Arc, AtomicBool, Mutex, MutexGuard, PoisonError, RwLock},
@@ -57,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) no_space: Option<Arc<annals_segment::Error>>,
     /// `None` where the store was opened for reading only.
     pub(crate) writer: Option<Writer>,
+    /// `None` where it was not.
+    pub(crate) following: Option<Arc<Following>>,
 }
 
 impl Store {

@@ -10,7 +10,7 @@ use annals_index::{Direction, Query};
 use annals_wire::Sequence;
 
 use crate::{
-    Error, Event, Store,
+    Error, Event, Store, follow,
     read::{Asked, ROWS_AHEAD_FIRST, ROWS_AHEAD_MAX, Walk},
     store::Shared,
     sync::{Arc, AtomicBool, Ordering, Weak},
@@ -95,9 +95,11 @@ impl Store {
     /// thread serves many subscriptions: it asks each by [`Subscription::try_next`], and then waits here.
     ///
     /// # Errors
-    /// [`Error::Closed`] or [`Error::Stopped`] where nothing behind `after` will come.
+    /// [`Error::Closed`] or [`Error::Stopped`] where nothing behind `after` will come; as [`Store::refresh`] where the
+    /// store was opened for reading only.
     pub fn wait_visible(&self, after: Sequence, timeout: Duration) -> Result<Sequence, Error> {
-        match self.shared.watch.wait(after, &AtomicBool::new(false), Patience::of(timeout)) {
+        let (shared, is_ending) = (Arc::downgrade(&self.shared), AtomicBool::new(false));
+        match follow::wait(&shared, &self.shared.watch, after, &is_ending, Patience::of(timeout))? {
             Woken::ToRead | Woken::Late => Ok(self.last_sequence()),
             Woken::ToEnd => Err(self.shared.watch.end()),
         }
@@ -142,7 +144,7 @@ impl Subscription {
     /// # Errors
     /// As [`Subscription::next_within`].
     pub fn try_next(&mut self) -> Result<Option<Event>, Error> {
-        self.next_with(None)
+        self.next_within(Duration::ZERO)
     }
 
     /// The next event; `None` where none came within `timeout`.
@@ -150,13 +152,13 @@ impl Subscription {
     /// # Errors
     /// [`Error::Closed`] where the subscription has ended, [`Error::Stopped`] where the writer stopped and everything
     /// that can be read was delivered, and [`Error::Corrupt`] or [`Error::Environment`] where the next event cannot be
-    /// read. After any of them it has ended.
+    /// read; of a store that was opened for reading only also what [`Store::refresh`] says. After any of them it has
+    /// ended.
     pub fn next_within(&mut self, timeout: Duration) -> Result<Option<Event>, Error> {
-        self.next_with(Some(Patience::of(timeout)))
+        self.next_with(Patience::of(timeout))
     }
 
-    /// The next event; where it is not there, whoever has patience waits for it.
-    fn next_with(&mut self, patience: Option<Patience>) -> Result<Option<Event>, Error> {
+    fn next_with(&mut self, patience: Patience) -> Result<Option<Event>, Error> {
         let outcome = self.find_next(patience);
         if outcome.is_err() {
             self.is_ending.store(true, Ordering::SeqCst);
@@ -164,7 +166,7 @@ impl Subscription {
         outcome
     }
 
-    fn find_next(&mut self, patience: Option<Patience>) -> Result<Option<Event>, Error> {
+    fn find_next(&mut self, patience: Patience) -> Result<Option<Event>, Error> {
         loop {
             if self.is_ending.load(Ordering::SeqCst) {
                 return Err(Error::Closed);
@@ -172,12 +174,9 @@ impl Subscription {
             if let Some(event) = self.look()? {
                 return Ok(Some(event));
             }
-            // Whoever does not wait is told all the same that nothing will come.
-            let is_patient = patience.is_some();
-            let patience = patience.unwrap_or_else(|| Patience::of(Duration::ZERO));
-            match self.watch.wait(self.seen, &self.is_ending, patience) {
-                Woken::ToRead if is_patient => {}
-                Woken::ToRead | Woken::Late => return Ok(None),
+            match follow::wait(&self.store, &self.watch, self.seen, &self.is_ending, patience)? {
+                Woken::ToRead => {}
+                Woken::Late => return Ok(None),
                 Woken::ToEnd if self.is_ending.load(Ordering::SeqCst) => return Err(Error::Closed),
                 Woken::ToEnd => return Err(self.watch.end()),
             }
@@ -233,7 +232,7 @@ impl Iterator for Subscription {
     type Item = Result<Event, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match self.next_with(Some(Patience::Endless)) {
+        match self.next_with(Patience::Endless) {
             Err(Error::Closed) => None,
             outcome => outcome.transpose(),
         }

@@ -61,6 +61,19 @@ impl Patience {
     pub(crate) fn of(time: Duration) -> Self {
         Instant::now().checked_add(time).map_or(Self::Endless, Self::Until)
     }
+
+    /// The same, but from now on for `time` at most.
+    pub(crate) fn at_most(self, time: Duration) -> Self {
+        match (self, Self::of(time)) {
+            (Self::Until(one), Self::Until(other)) => Self::Until(one.min(other)),
+            (Self::Endless, other) => other,
+            (until, Self::Endless) => until,
+        }
+    }
+
+    pub(crate) fn is_over(self) -> bool {
+        matches!(self, Self::Until(deadline) if deadline <= Instant::now())
+    }
 }
 
 impl Watch {

@@ -18,6 +18,7 @@ mod damage;
 mod edges;
 mod expected_revisions;
 mod faults;
+mod following;
 mod forged;
 mod forged_checkpoint;
 mod forged_tables;
