@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::{
     append::Append,
     backup::{Backup, Restore},
+    cursors::Cursors,
     demo::Demo,
     export::Export,
     get::Get,
@@ -63,6 +64,7 @@ pub(crate) enum Command {
     Get(Get),
     Read(Read),
     Streams(Streams),
+    Cursors(Cursors),
     /// Show what the store holds, and what opening it found
     Stat,
     /// Check every checksum, hash and chain, and all that is derived from the events against them

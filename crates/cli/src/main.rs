@@ -23,6 +23,8 @@ mod get;
 mod read;
 mod streams;
 
+mod cursors;
+
 mod backup;
 mod checkpoint;
 mod hide;
@@ -82,6 +84,7 @@ fn run(args: Args, console: &mut Console<'_>) -> Result<(), Failure> {
         Command::Get(get) => get.run(&store, console),
         Command::Read(read) => read.run(&store, console),
         Command::Streams(streams) => streams.run(&store, console),
+        Command::Cursors(cursors) => cursors.run(&store, console),
         Command::Stat => stat::run(&store, console),
         Command::Verify => verify::run(&store, console),
         Command::Backup(backup) => backup.run(&store, console),

@@ -8,6 +8,7 @@ use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
 
 use crate::{
+    cursors,
     failure::Failure,
     opening::findings,
     output::{Console, facts},
@@ -49,6 +50,12 @@ fn table(stats: &Stats, report: &OpenReport) -> Table {
     fact("segments", format!("{}, {}", HumanCount(stats.segment_count), HumanBytes(stats.segment_bytes)));
     fact("all files", HumanBytes(stats.file_bytes).to_string());
     fact("writer", if report.has_live_writer { "another process is writing" } else { "none" }.to_owned());
+    for cursor in &stats.cursors {
+        fact(
+            &format!("cursor {}", cursor.name),
+            format!("at {}, behind: {}", cursor.position, cursors::lag(cursor)),
+        );
+    }
     let micros = report.phases.iter().map(|phase| phase.micros).sum::<u64>();
     fact("opened in", format!("{}.{:03} ms", micros / 1000, micros % 1000));
     table

@@ -84,6 +84,7 @@ mod seal;
 
 mod causality;
 mod consumer;
+mod cursor;
 mod moment;
 mod read;
 mod streams;
@@ -110,6 +111,7 @@ pub use annals_wire::{
 pub use backup::{BackupProgress, BackupReport, restore, restore_on};
 pub use clock::{Clock, SystemClock};
 pub use condition::Condition;
+pub use cursor::{Cursor, CursorInfo, CursorOptions};
 pub use error::Error;
 pub use event::Event;
 pub use inspect::{InspectedSegment, Inspection, inspect, inspect_on};

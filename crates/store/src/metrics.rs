@@ -12,7 +12,7 @@
 
 use std::{fmt, time::Duration};
 
-use annals_wire::StoreId;
+use annals_wire::{Sequence, StoreId};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use serde::Serialize;
 
@@ -55,6 +55,38 @@ pub(crate) struct Metrics {
     pub(crate) visible_sequence: Gauge,
     pub(crate) subscriptions: Gauge,
     queue_bytes: Gauge,
+}
+
+/// The metrics of one cursor.
+pub(crate) struct CursorMetrics {
+    pub(crate) deliveries: Counter,
+    pub(crate) saves: Counter,
+    position: Gauge,
+    lag_events: Gauge,
+}
+
+impl CursorMetrics {
+    pub(crate) fn of(store: StoreId, cursor: &str) -> Self {
+        let (store, cursor) = (store.to_string(), cursor.to_owned());
+        Self {
+            deliveries: counter!("annals_cursor_deliveries", "store" => store.clone(), "cursor" => cursor.clone()),
+            saves: counter!("annals_cursor_saves", "store" => store.clone(), "cursor" => cursor.clone()),
+            position: gauge!("annals_cursor_position", "store" => store.clone(), "cursor" => cursor.clone()),
+            lag_events: gauge!("annals_cursor_lag_events", "store" => store, "cursor" => cursor),
+        }
+    }
+
+    /// Notes where the cursor is, and how many events lie behind that.
+    pub(crate) fn note_move(&self, position: Sequence, lag_events: u64) {
+        self.position.set(precise(position.0));
+        self.lag_events.set(precise(lag_events));
+    }
+}
+
+impl fmt::Debug for CursorMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CursorMetrics").finish_non_exhaustive()
+    }
 }
 
 /// A group that landed.

@@ -5,7 +5,7 @@ use annals_wire::Sequence;
 use serde::Serialize;
 
 use crate::{
-    Error, Store, Tally,
+    CursorInfo, Error, Store, Tally,
     store::{Shared, lock},
 };
 
@@ -33,6 +33,8 @@ pub struct Stats {
     pub open_segment_count: u64,
     /// What was written since the store was opened; nothing where it only reads.
     pub tally: Tally,
+    /// The cursors: where they are, and how far behind.
+    pub cursors: Vec<CursorInfo>,
     /// What went wrong since the store was opened and did not end it.
     pub incidents: Vec<String>,
 }
@@ -60,6 +62,7 @@ impl Store {
             last_recorded_millis: last.map(|event| event.recorded().millis()),
             open_segment_count: self.shared.files.open_count() as u64,
             tally: self.shared.tally(),
+            cursors: self.cursors()?,
             incidents: self.incidents(),
         })
     }

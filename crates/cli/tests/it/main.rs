@@ -6,6 +6,7 @@ mod program;
 
 mod append;
 mod backup;
+mod cursors;
 mod demo;
 mod export;
 mod hide;

@@ -14,6 +14,7 @@ mod checkpoint_moments;
 mod conditions;
 mod copied_live;
 mod corpora;
+mod cursors;
 mod damage;
 mod edges;
 mod expected_revisions;
