@@ -14,6 +14,7 @@ mod checkpoint_moments;
 mod conditions;
 mod copied_live;
 mod corpora;
+mod cursor_crashes;
 mod cursors;
 mod damage;
 mod edges;
