@@ -337,7 +337,7 @@ impl Walk<'_> {
         for place in self.layout.sealed.iter().map(Some).chain([None]) {
             let (before, mut compared) = (walked.take(), Ok(VerifyReport::default()));
             rayon::in_place_scope(|scope| {
-                if let Some(before) = before {
+                if let Some(before) = &before {
                     scope.spawn(|_| compared = self.compare_derived(before, keys));
                 }
                 walked = place.map_or(Ok(None), |place| self.sealed(place, frames, report, show))?;
@@ -349,7 +349,7 @@ impl Walk<'_> {
     }
 
     /// Compares what is derived from a segment with its frames.
-    fn compare_derived(&self, walked: WalkedSegment, keys: &mut Keys) -> Result<VerifyReport, Error> {
+    fn compare_derived(&self, walked: &WalkedSegment, keys: &mut Keys) -> Result<VerifyReport, Error> {
         let mut report = VerifyReport::default();
         keys.note(walked.segment.place(), &walked.index);
         self.footer(&walked.segment, &walked.index, &mut report)?;
