@@ -10,9 +10,9 @@ use std::{
 };
 
 use annals::{
-    Background, Clock, Coordinate, Depth, Digest, Durability, Error, Event, EventId, Events, Expected, Kind,
-    Lane, MemoryDirectory, NewEvent, Occurred, Options, Query, QueryItem, Receipt, Recorded, Revision,
-    SeededEntropy, Sequence, Store, Tag,
+    Background, Clock, Coordinate, Depth, Digest, Directory, Durability, Error, Event, EventId, Events,
+    Expected, Kind, Lane, MemoryDirectory, NewEvent, Occurred, Options, Query, QueryItem, Receipt, Recorded,
+    Revision, SeededEntropy, Sequence, Store, Tag,
 };
 use annals_wire::{SEGMENT_HEADER_LEN, SegmentHeader};
 use proptest::{collection::vec, prelude::*};
@@ -161,6 +161,11 @@ impl Draft {
         Self { entity, scope: 0, kind: 0, tags: 0, links, extras: false, len, lane: 0, fork: None }
     }
 
+    /// The entity and the scope.
+    pub(crate) fn place(&self) -> (&'static str, &'static str) {
+        (ENTITIES[self.entity], SCOPES[self.scope])
+    }
+
     /// An event with something of everything.
     pub(crate) fn rich(number: usize, len: usize) -> Self {
         Self {
@@ -194,7 +199,7 @@ pub(crate) enum Step {
     Drop,
 }
 
-fn drafts() -> impl Strategy<Value = Draft> {
+pub(crate) fn drafts() -> impl Strategy<Value = Draft> {
     let link = prop_oneof![
         3 => Just(Link::None),
         1 => Just(Link::Own),
@@ -231,14 +236,14 @@ pub(crate) fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 /// A history as it happens.
 #[derive(Debug)]
-pub(crate) struct History {
-    pub(crate) directory: MemoryDirectory,
+pub(crate) struct History<D = MemoryDirectory> {
+    pub(crate) directory: D,
     store: Option<Store>,
     /// Everything that was sent and is not known to be lost.
     pub(crate) events: Vec<Facts>,
     pub(crate) names: BTreeMap<Kind, String>,
     batches: Vec<(usize, Vec<Draft>, Vec<EventId>)>,
-    durable: usize,
+    pub(crate) durable: usize,
     numbers: u64,
     lives: u64,
 }
@@ -250,18 +255,7 @@ impl History {
 
     /// An empty store, another one for each seed.
     pub(crate) fn of_seed(seed: u64) -> Self {
-        let directory = MemoryDirectory::new();
-        let store = options(seed).create(true).open_on(directory.clone()).unwrap();
-        Self {
-            directory,
-            store: Some(store),
-            events: Vec::new(),
-            names: BTreeMap::new(),
-            batches: Vec::new(),
-            durable: 0,
-            numbers: 0,
-            lives: seed,
-        }
+        Self::on(MemoryDirectory::new(), seed)
     }
 
     /// A copy of the directory as it is now, with a store that goes its own way from here: its random numbers are
@@ -286,6 +280,23 @@ impl History {
         let mut history = Self::new();
         steps.iter().for_each(|step| history.apply(step));
         history
+    }
+}
+
+impl<D: Directory + Clone + 'static> History<D> {
+    /// An empty store in `directory`.
+    pub(crate) fn on(directory: D, seed: u64) -> Self {
+        let store = options(seed).create(true).open_on(directory.clone()).unwrap();
+        Self {
+            directory,
+            store: Some(store),
+            events: Vec::new(),
+            names: BTreeMap::new(),
+            batches: Vec::new(),
+            durable: 0,
+            numbers: 0,
+            lives: seed,
+        }
     }
 
     pub(crate) fn store(&self) -> &Store {
@@ -362,12 +373,28 @@ impl History {
     }
 
     fn send(&mut self, drafts: &[Draft], has_ids: bool, durability: Durability) {
+        let (drafts, ids) = self.prepare(drafts);
+        let receipts = append(self.store(), &drafts, has_ids.then_some(&ids), durability).unwrap();
+        self.note(&drafts, &receipts, has_ids, durability);
+    }
+
+    /// `drafts` as they can be sent, with ids that none had before.
+    pub(crate) fn prepare(&mut self, drafts: &[Draft]) -> (Vec<Draft>, Vec<EventId>) {
         let ids: Vec<_> = (0..drafts.len() as u64).map(|index| id(self.numbers + index)).collect();
         self.numbers += drafts.len() as u64;
-        let drafts = &self.on_lanes(drafts);
-        let receipts = append(self.store(), drafts, has_ids.then_some(&ids), durability).unwrap();
+        (self.on_lanes(drafts), ids)
+    }
+
+    /// Takes in what was appended.
+    pub(crate) fn note(
+        &mut self,
+        drafts: &[Draft],
+        receipts: &[Receipt],
+        has_ids: bool,
+        durability: Durability,
+    ) {
         let first = self.events.len();
-        for (draft, receipt) in drafts.iter().zip(&receipts) {
+        for (draft, receipt) in drafts.iter().zip(receipts) {
             assert!(!receipt.is_repeat && receipt.durability >= durability);
             let mut facts = facts(draft, receipt, has_ids);
             facts.depth = self.next_depth(&facts, draft.fork);
@@ -455,6 +482,15 @@ pub(crate) fn append(
     ids: Option<&Vec<EventId>>,
     durability: Durability,
 ) -> Result<Vec<Receipt>, Error> {
+    with_events(drafts, ids, |events| store.append_batch_with(events, durability))
+}
+
+/// Does something with `drafts` as events, with `ids` or with ids of the store's making.
+pub(crate) fn with_events<R>(
+    drafts: &[Draft],
+    ids: Option<&Vec<EventId>>,
+    append: impl FnOnce(&[NewEvent<'_>]) -> R,
+) -> R {
     let coordinates: Vec<_> = drafts
         .iter()
         .map(|draft| Coordinate::new(ENTITIES[draft.entity], SCOPES[draft.scope]).unwrap())
@@ -486,7 +522,7 @@ pub(crate) fn append(
         event.expected(Expected::Any)
     };
     let events: Vec<_> = (0..drafts.len()).map(event).collect();
-    store.append_batch_with(&events, durability)
+    append(&events)
 }
 
 fn payload(draft: &Draft) -> Vec<u8> {

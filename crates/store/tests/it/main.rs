@@ -31,6 +31,7 @@ mod lanes;
 mod lazily;
 mod leftovers;
 mod letting_go;
+mod losses;
 mod metadata;
 mod metrics;
 mod misplaced;
