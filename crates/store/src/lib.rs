@@ -76,6 +76,8 @@ mod stage;
 mod ticket;
 mod turn;
 
+mod workers;
+
 mod background;
 mod backup;
 mod checkpoint;

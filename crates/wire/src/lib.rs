@@ -1,7 +1,7 @@
 //! Annals' bytes: how every structure on disk is laid out, encoded, decoded and checked.
 //!
 //! **Owns** the frame codec, event headers, control records, segment headers, manifest, frontier, footer,
-//! index run, checkpoint and published states, the identifiers and strings in them, their checksums and hashes, and their versions. It is the
+//! index run, checkpoint, published states and the records of groups, the identifiers and strings in them, their checksums and hashes, and their versions. It is the
 //! only crate that knows a byte position inside a structure.
 //!
 //! **Does not** open a file, read a clock, start a thread or trust a length: everything here is a pure
@@ -24,6 +24,7 @@ mod event;
 mod footer;
 mod frame;
 mod frontier;
+mod group;
 mod hash;
 mod ids;
 mod key;
@@ -55,6 +56,7 @@ pub use frame::{
     FrameSeed, FrameType, NewFrame, STAMP_LEN_MAX, frame_len, pad_to_frame,
 };
 pub use frontier::{FRONTIER_LEN, Frontier};
+pub use group::{GroupRecord, REASON_LEN_MAX};
 pub use hash::{Chain, Digest, Digester, blake3_digest, event_hash};
 pub use ids::{
     Depth, EventId, Generation, Lane, Occurred, Recorded, Revision, Salt, SegmentId, Sequence, StoreId,

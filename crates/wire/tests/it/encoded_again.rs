@@ -3,7 +3,7 @@
 
 use annals_wire::{
     CheckpointHead, CheckpointPrefix, Control, Coordinate, CursorRecord, Event, EventContent, Extension,
-    Frame, FrameSeed, FrameType, NewFrame, Payload, Publication, Tag,
+    Frame, FrameSeed, FrameType, GroupRecord, NewFrame, Payload, Publication, Tag,
 };
 
 const PAYLOAD_LEN_LEN: usize = 4;
@@ -40,6 +40,11 @@ pub(crate) fn assert_frame(frame: &Frame<'_>, seed: FrameSeed, offset: u64, byte
         && let Ok(record) = CursorRecord::decode(frame.body)
     {
         assert_eq!(record.encode()[..], *frame.body);
+    }
+    if frame.header.frame_type == FrameType::RECORD
+        && let Ok(record) = GroupRecord::decode(frame.body)
+    {
+        assert_eq!(record.encode(), frame.body);
     }
     if let Ok(event) = Event::decode(frame) {
         assert_eq!(event.stamp.encode()[..], *frame.stamp);

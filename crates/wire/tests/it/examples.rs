@@ -5,10 +5,10 @@ use std::{collections::BTreeSet, fmt};
 use annals_wire::{
     Batch, CHECKPOINT_PREFIX_LEN, Chain, CheckpointHead, CheckpointPrefix, CleanEnd, Consumer, ConsumerMove,
     ConsumerName, Control, CoveredSegment, CursorRecord, Depth, Digest, Error, FooterTrailer, Fork, Frame,
-    FrameHeader, FrameType, Frontier, Generation, Key, Kind, Lane, LogPosition, Manifest, NewFrame, Occurred,
-    PreviousEnd, Publication, Recorded, Replaced, Revision, RunEntry, RunHeader, RunSegment,
-    SEGMENT_HEADER_LEN, Salt, SegmentHeader, SegmentId, Sequence, SequenceRange, StateHeader, StoreId,
-    Watermark, blake3_digest,
+    FrameHeader, FrameType, Frontier, Generation, GroupRecord, Key, Kind, Lane, LogPosition, Manifest,
+    NewFrame, Occurred, PreviousEnd, Publication, Recorded, Replaced, Revision, RunEntry, RunHeader,
+    RunSegment, SEGMENT_HEADER_LEN, Salt, SegmentHeader, SegmentId, Sequence, SequenceRange, StateHeader,
+    StoreId, Watermark, blake3_digest,
 };
 
 use crate::{
@@ -227,6 +227,8 @@ pub(crate) fn examples() -> Vec<Example> {
         mark(&store, Place { offset: 512, ..named }),
         state(&store),
         cursor(&store, Place { offset: 512, ..named }),
+        group_record("group-record-parked", Place { offset: 512, ..named }, parked()),
+        group_record("group-record-position", Place { offset: 592, ..named }, group_position(&store)),
     ]
 }
 
@@ -360,6 +362,39 @@ fn state(store: &Store) -> Example {
     let decode =
         |bytes: &[u8]| StateHeader::decode_file(bytes).map(|(header, state)| (header, state.to_vec()));
     Example::new(Structure::State, "state", (header, STATE.to_vec()), bytes, decode)
+}
+
+/// The second event failed for the third time.
+fn parked() -> GroupRecord {
+    let reason = "no such order".into();
+    GroupRecord::Parked { sequence: Sequence(2), attempt: 3, at: 1_767_225_600_009, reason }
+}
+
+fn group_position(store: &Store) -> GroupRecord {
+    GroupRecord::Position { number: 1, sequence: Sequence(2), hash: store.last() }
+}
+
+/// A record in the log of a group, whatever its number there.
+fn group_record(name: &str, place: Place, record: GroupRecord) -> Example {
+    let body = record.encode();
+    let frame = NewFrame {
+        frame_type: FrameType::RECORD,
+        skippable: false,
+        sequence: Sequence(7),
+        batch: Batch::SINGLE,
+        synced_len: 512,
+        stamp: &[],
+        body: &body,
+        body_crc: crc32fast::hash(&body),
+    };
+    let mut bytes = Vec::new();
+    frame.encode(place.seed(), place.offset, &mut bytes);
+    let decode = move |bytes: &[u8]| {
+        let frame = Frame::decode(bytes, place.seed(), place.offset)?;
+        Ok((frame.header.frame_type, frame.header.sequence, GroupRecord::decode(frame.body)?))
+    };
+    let value = (FrameType::RECORD, Sequence(7), record);
+    Example::new(Structure::Frame(place), name, value, bytes, decode).at(place)
 }
 
 fn indexed(event: &NewEvent, place: Place) -> Indexed {

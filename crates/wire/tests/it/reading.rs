@@ -3,9 +3,9 @@
 
 use annals_wire::{
     Block, CheckpointHead, CheckpointPrefix, Control, CursorRecord, Digest, Error, Event, EventId, Footer,
-    Frame, FrameType, Kind, Lane, Publication, RUN_ENTRIES_PER_PAGE, RUN_LINES_PER_PAGE, RUN_PAGE_LEN,
-    Recorded, RunEntry, RunHeader, RunPage, RunSeed, SIEVE_LINE_LEN, SieveBuilder, StreamKey, TableBytes,
-    find_run_entry,
+    Frame, FrameType, GroupRecord, Kind, Lane, Publication, RUN_ENTRIES_PER_PAGE, RUN_LINES_PER_PAGE,
+    RUN_PAGE_LEN, Recorded, RunEntry, RunHeader, RunPage, RunSeed, SIEVE_LINE_LEN, SieveBuilder, StreamKey,
+    TableBytes, find_run_entry,
 };
 
 /// Reads what the frame holds: a control record, a mark, a consumer's record, or an event.
@@ -13,7 +13,10 @@ pub(crate) fn read_frame(frame: &Frame<'_>) -> Result<(), Error> {
     match frame.header.frame_type {
         FrameType::CONTROL => read_control(frame),
         FrameType::MARK => Publication::decode(frame.body).map(drop),
-        FrameType::RECORD => CursorRecord::decode(frame.body).map(drop),
+        FrameType::RECORD => {
+            let is_group = GroupRecord::decode(frame.body).is_ok();
+            if is_group { Ok(()) } else { CursorRecord::decode(frame.body).map(drop) }
+        }
         _ => read_event(frame),
     }
 }

@@ -2,7 +2,7 @@
 
 use annals_wire::{
     Batch, Coordinate, Error, EventContent, EventId, Extension, FooterTrailer, Frame, FrameType, Frontier,
-    Manifest, NewFrame, SegmentHeader, Sequence, StateHeader, Tag, frame_len,
+    GroupRecord, Manifest, NewFrame, SegmentHeader, Sequence, StateHeader, Tag, frame_len,
 };
 use proptest::{collection, prelude::*};
 
@@ -12,8 +12,8 @@ use crate::{
     new_event::NewEvent,
     new_tables::NewTables,
     strategies::{
-        checkpoint_head, config, frontier, indexed_events, manifest, new_control, new_event, place,
-        segment_header, state_header, trailer,
+        checkpoint_head, config, frontier, group_records, indexed_events, manifest, new_control, new_event,
+        place, segment_header, state_header, trailer,
     },
 };
 
@@ -80,6 +80,19 @@ proptest! {
     fn a_state_is_decoded_as_it_was_encoded((header, state) in state_header()) {
         let bytes = [&header.encode()[..], &state].concat();
         prop_assert_eq!(StateHeader::decode_file(&bytes), Ok((header, &*state)));
+    }
+
+    #[test]
+    fn a_group_record_is_decoded_as_it_was_encoded_and_not_cut_or_continued(records in group_records()) {
+        for record in records {
+            let bytes = record.encode();
+            prop_assert_eq!(GroupRecord::decode(&bytes), Ok(record.clone()));
+            let ends_with_text = matches!(record, GroupRecord::Failed { .. } | GroupRecord::Parked { .. });
+            if !ends_with_text {
+                prop_assert!(GroupRecord::decode(&bytes[..bytes.len() - 1]).is_err());
+                prop_assert!(GroupRecord::decode(&[&bytes[..], b" "].concat()).is_err());
+            }
+        }
     }
 
     #[test]

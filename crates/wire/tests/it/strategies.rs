@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use annals_wire::{
     Batch, Chain, CheckpointHead, CleanEnd, Consumer, ConsumerMove, ConsumerName, Control, CoveredSegment,
-    Depth, Digest, EventId, FooterTrailer, Fork, Frontier, Generation, Kind, Lane, LogPosition, Manifest,
-    Occurred, PreviousEnd, REPLACED_COUNT_MAX, Recorded, Replaced, Revision, Salt, SegmentHeader, SegmentId,
-    Sequence, SequenceRange, StateHeader, StoreId, Watermark,
+    Depth, Digest, EventId, FooterTrailer, Fork, Frontier, Generation, GroupRecord, Kind, Lane, LogPosition,
+    Manifest, Occurred, PreviousEnd, REPLACED_COUNT_MAX, Recorded, Replaced, Revision, Salt, SegmentHeader,
+    SegmentId, Sequence, SequenceRange, StateHeader, StoreId, Watermark,
 };
 use proptest::{collection, option, prelude::*, sample::select, test_runner::Config};
 
@@ -253,6 +253,29 @@ prop_compose! {
             chain: Chain(chain),
         };
         (StateHeader::new(store, position, &state), state)
+    }
+}
+
+prop_compose! {
+    /// A record of each type.
+    pub(crate) fn group_records()(
+        (store, sequence, attempt) in (store_id(), 1..=u64::MAX, any::<u32>()),
+        (number, at, hash, id) in (any::<u64>(), any::<u64>(), digest(), any::<[u8; 16]>()),
+        (position, reason) in (any::<u64>(), "\\PC{0,40}"),
+    ) -> Vec<GroupRecord> {
+        let (sequence, position, reason) = (Sequence(sequence), Sequence(position), Box::<str>::from(reason));
+        vec![
+            GroupRecord::Bound { store },
+            GroupRecord::Begun { sequence, attempt, hash },
+            GroupRecord::Done { sequence },
+            GroupRecord::Failed { sequence, not_before: at, reason: reason.clone() },
+            GroupRecord::Parked { sequence, attempt, at, reason },
+            GroupRecord::Aside { sequence },
+            GroupRecord::Replayed { sequence },
+            GroupRecord::Meant { sequence, id: EventId(id) },
+            GroupRecord::Position { number, sequence: position, hash },
+            GroupRecord::Reset { number, sequence: position, hash },
+        ]
     }
 }
 
