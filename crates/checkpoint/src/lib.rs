@@ -49,7 +49,7 @@ pub use observer::{Observer, Progress};
 pub use plan::{ControlSource, Plan, SegmentSource, TailSource};
 pub use publish::{Published, publish};
 pub use rebuild::Built;
-pub use recover::{Applied, Recovered, RecoveryReport, recover};
+pub use recover::{Applied, Recovered, RecoveryReport, peek, recover};
 pub use report::{EventCounts, OpenReport, Phase, Rejected};
 pub use run::{LazyRun, RunWriter, open_run, remove_run};
 pub use sources::{SourceOptions, Sources};

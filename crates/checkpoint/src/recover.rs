@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use annals_segment::{
-    Directory, Error as LogError, Inventory, LogReport, Replayed, WriteAheadLog, WriteAheadOptions,
+    Directory, Error as LogError, Follower, Inventory, LogReport, Replayed, WriteAheadLog, WriteAheadOptions,
 };
 use annals_wire::{LogPosition, Publication, Sequence};
 use serde::{Serialize, de::DeserializeOwned};
@@ -87,6 +87,52 @@ pub fn recover<S: DeserializeOwned>(
         _ => Ok(()),
     })?;
     Ok(Recovered { state, position, log, report })
+}
+
+/// Whoever looks at a log that is being made smaller looks again.
+const LOOKS: usize = 5;
+
+/// The state that [`recover`] would recover, as far as it is durable: without the log's lock, beside whoever writes it,
+/// and without changing anything. `None` where there is no log.
+///
+/// # Errors
+/// As [`recover`].
+pub fn peek<S: DeserializeOwned>(
+    directory: &Arc<dyn Directory>,
+    initial: impl Fn() -> S,
+    apply: impl Fn(&mut S, Sequence, &[u8]) -> Applied,
+) -> Result<Option<S>, Error> {
+    if Inventory::list(&**directory)?.is_empty() {
+        return Ok(None);
+    }
+    let mut looks = 0;
+    loop {
+        match look(directory, &initial, &apply) {
+            Err(_) if looks < LOOKS => looks += 1,
+            outcome => return outcome.map(Some),
+        }
+    }
+}
+
+/// Looks once: from the newest state that can be decoded, or else from the first record.
+fn look<S: DeserializeOwned>(
+    directory: &Arc<dyn Directory>,
+    initial: &impl Fn() -> S,
+    apply: &impl Fn(&mut S, Sequence, &[u8]) -> Applied,
+) -> Result<S, Error> {
+    let found = find_states(directory, &mut RecoveryReport::default())?;
+    let states = found.iter().map(|found| Some((rmp_serde::from_slice(&found.bytes).ok()?, found.position)));
+    let (mut state, mut follower) = match states.flatten().next() {
+        Some((state, position)) => (state, Follower::from(Arc::clone(directory), position)),
+        None => (initial(), Follower::new(Arc::clone(directory))),
+    };
+    follower.poll(|replayed| match replayed {
+        Replayed::Record { sequence, bytes } => {
+            apply(&mut state, sequence, bytes).map_err(|source| Error::Apply { sequence, source })
+        }
+        _ => Ok(()),
+    })?;
+    Ok(state)
 }
 
 /// The states that are whole and of this log, newest first.

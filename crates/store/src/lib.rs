@@ -128,3 +128,4 @@ pub use streams::StreamInfo;
 pub use subscription::{Ender, Subscription};
 pub use ticket::{Frontiers, Ticket};
 pub use verify::{Damage, VerifyProgress, VerifyReport, verify, verify_on};
+pub use workers::{Delivery, Group, GroupInfo, GroupOptions, ParkedEvent, ParkedStream, TriedEvent};

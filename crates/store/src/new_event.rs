@@ -146,6 +146,16 @@ impl<'a> NewEvent<'a> {
         self
     }
 
+    /// The id that it was given, or else the one that `make` gives it now.
+    pub(crate) fn id_or_insert_with(
+        &mut self,
+        make: impl FnOnce() -> Result<EventId, Error>,
+    ) -> Result<EventId, Error> {
+        let id = self.id.map_or_else(make, Ok)?;
+        self.id = Some(id);
+        Ok(id)
+    }
+
     /// The conversation that it belongs to; its own id where none is given.
     #[must_use]
     pub fn correlation(mut self, id: EventId) -> Self {

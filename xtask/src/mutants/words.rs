@@ -209,6 +209,7 @@ const OTHERS: &[(&str, usize, &str)] = &[
     ("trim", 0, "takes space off a text"),
     ("bind", 2, "gives a kind its name in memory"),
     ("close", 0, "hands on to the one with an argument"),
+    ("remove", 1, "takes something out of a map in memory: the directory's is a site by its receiver"),
     ("prepare", 4, "an event's, takes closures: the segment's is a site by its receiver"),
     ("check", 1, "looks at the arguments of an append"),
     ("check", 2, "looks for space"),

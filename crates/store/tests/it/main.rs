@@ -53,3 +53,5 @@ mod typed;
 mod unlucky;
 mod unreadable;
 mod verify_parts;
+mod workers;
+mod workers_crashed;

@@ -1,0 +1,191 @@
+//! Opening a group: its small log, what the store's log knows beyond that, and whether both are of this history.
+//!
+//! Invariant: nothing is written before everything was found to be of this store and of its history.
+
+use annals_checkpoint::{Applied, Recovered, recover};
+use annals_index::Query;
+use annals_segment::WriteAheadOptions;
+use annals_wire::{Consumer, ConsumerMove, ConsumerName, GroupRecord, Sequence};
+
+use super::{
+    desk::{Core, Desk, Stream},
+    dispatch::Dispatch,
+    keeper::{Keeper, SEGMENT_BYTES},
+    ledger::Ledger,
+    options::{Begin, GroupOptions},
+};
+use crate::{
+    Error, Event, Store,
+    consumer::{Place, title},
+};
+
+/// The most bytes of a record: of this version's, and room for those of newer ones, which are refused as such.
+const RECORD_BYTES_MAX: usize = 4 << 10;
+
+/// A group's small log, held, and what its records make.
+pub(super) struct Held {
+    keeper: Keeper,
+    ledger: Ledger,
+}
+
+impl Held {
+    /// Takes the group to `place`. Everything else that it knew is forgotten, and so are its moves in the log.
+    pub(super) fn reset(mut self, store: &Store, name: &ConsumerName, place: Place) -> Result<(), Error> {
+        let number = store.shared.last_move(Consumer::Group, name).map_or(0, |moved| moved.number);
+        if number > 0 && store.shared.writer.is_some() {
+            // The moves that it stands on from now on.
+            store.sync()?;
+        }
+        let Place { sequence, hash } = place;
+        let records =
+            [GroupRecord::Reset { number, sequence, hash }, GroupRecord::Bound { store: store.id() }];
+        self.keeper.write(&records)?;
+        self.keeper.sync()?;
+        self.keeper.close()
+    }
+}
+
+/// Takes one record into a ledger; for a recovery.
+pub(super) fn apply(ledger: &mut Ledger, _: Sequence, record: &[u8]) -> Applied {
+    Ok(ledger.apply(&GroupRecord::decode(record)?)?)
+}
+
+/// Opens the small log of the group `name`, making it where there is none.
+pub(super) fn hold(store: &Store, name: &ConsumerName, options: &GroupOptions) -> Result<Held, Error> {
+    let directory = store.shared.hold_directory(Consumer::Group, name)?;
+    let log = WriteAheadOptions::new().create(true).segment_bytes(SEGMENT_BYTES);
+    let log = log.record_bytes_max(RECORD_BYTES_MAX).lock_timeout(options.lock_timeout);
+    let recovered =
+        recover(directory, log, Ledger::default, apply).map_err(|error| unreadable(name, error))?;
+    let Recovered { state, log, report, .. } = recovered;
+    Ok(Held { keeper: Keeper::new(log, state.clone(), report.replayed), ledger: state })
+}
+
+/// What is wrong with a small log.
+pub(super) fn unreadable(name: &ConsumerName, error: annals_checkpoint::Error) -> Error {
+    match error {
+        annals_checkpoint::Error::Log(error) => error.into(),
+        error => Error::Invalid { what: "group", why: format!("the log of the group {name}: {error}") },
+    }
+}
+
+/// Opens the group `name`.
+pub(super) fn open(store: &Store, name: &str, query: Query, options: &GroupOptions) -> Result<Desk, Error> {
+    let name = ConsumerName::new(name)?;
+    let Held { mut keeper, mut ledger } = hold(store, &name, options)?;
+    let moved = store.shared.last_move(Consumer::Group, &name);
+    let mut records = Vec::new();
+    if ledger.store.is_none() {
+        refuse_lost(&name, moved.as_ref())?;
+        records = begin(store, options)?;
+        records.iter().try_for_each(|record| ledger.apply(record)).expect("the first records of a group");
+    }
+    if let Some(moved) = judge(store, &name, &ledger, moved.as_ref())? {
+        records.extend(catch_up(&mut ledger, moved));
+    }
+    records.extend(finish_meant(store, &mut ledger)?);
+    let mut dispatch = Dispatch::new(options.limits(), &ledger);
+    for (sequence, parked) in &ledger.parked {
+        let event = event_at(store, &name, *sequence)?;
+        dispatch.restore(*sequence, (stream_of(&event), event.hash()), parked.is_aside, parked.is_replayed);
+    }
+    keeper.write(&records)?;
+    if !records.is_empty() {
+        keeper.sync()?;
+    }
+    let subscription = store.subscribe(query.clone()).after(ledger.position);
+    let core = Core::new(dispatch, subscription, query, ledger.number);
+    Ok(Desk::new(store.clone(), name, options.clone(), core, keeper))
+}
+
+/// The stream of an event.
+pub(super) fn stream_of(event: &Event) -> Stream {
+    (event.coordinate(), event.lane())
+}
+
+/// A group that has moves in the log has a small log as well, and in it what it parked: without that the parked events
+/// would be lost in silence.
+pub(super) fn refuse_lost(name: &ConsumerName, moved: Option<&ConsumerMove>) -> Result<(), Error> {
+    let Some(moved) = moved else { return Ok(()) };
+    Err(Error::Foreign {
+        consumer: title(Consumer::Group, name),
+        sequence: moved.sequence,
+        what: "its own log, which says what it has parked,",
+        expected: "there, for the store's log has its moves".to_owned(),
+        found: "not there".to_owned(),
+    })
+}
+
+/// The first records of a group.
+fn begin(store: &Store, options: &GroupOptions) -> Result<Vec<GroupRecord>, Error> {
+    let place = match options.begin {
+        Begin::Start => Place::default(),
+        Begin::Now => store.shared.durable_place(store.last_sequence())?,
+        Begin::After(sequence) => store.reset_place(sequence)?,
+    };
+    let Place { sequence, hash } = place;
+    Ok(vec![GroupRecord::Reset { number: 0, sequence, hash }, GroupRecord::Bound { store: store.id() }])
+}
+
+/// Makes sure that the ledger is of this store and of its history; returns the move in the log that is newer.
+pub(super) fn judge<'m>(
+    store: &Store,
+    name: &ConsumerName,
+    ledger: &Ledger,
+    moved: Option<&'m ConsumerMove>,
+) -> Result<Option<&'m ConsumerMove>, Error> {
+    let consumer = title(Consumer::Group, name);
+    let foreign = |what, expected: String, found: String| {
+        let (consumer, sequence) = (consumer.clone(), ledger.position);
+        Err(Error::Foreign { consumer, sequence, what, expected, found })
+    };
+    if let Some(bound) = ledger.store.filter(|bound| *bound != store.id()) {
+        return foreign("its store", bound.to_string(), store.id().to_string());
+    }
+    let number = moved.map_or(0, |moved| moved.number);
+    if number < ledger.number {
+        let (expected, found) = (format!("at least {}", ledger.number), number.to_string());
+        return foreign("the number of its last move in the log", expected, found);
+    }
+    store.shared.check_place(&consumer, Place { sequence: ledger.position, hash: ledger.hash })?;
+    store.shared.check_place(&consumer, Place { sequence: ledger.reach, hash: ledger.reach_hash })?;
+    let (newest, last) = (ledger.newest(), store.last_sequence());
+    if newest > last {
+        return foreign("the newest event that it knows", format!("there, as {newest}"), format!("{last}"));
+    }
+    Ok(moved.filter(|moved| moved.number > ledger.number))
+}
+
+/// Takes a move into the ledger that its records do not tell of yet; returns the records that do.
+pub(super) fn catch_up(ledger: &mut Ledger, moved: &ConsumerMove) -> Vec<GroupRecord> {
+    let done = moved.done.iter().map(|sequence| GroupRecord::Done { sequence: *sequence });
+    let mut records: Vec<_> = done.collect();
+    let ahead = (moved.sequence, moved.hash);
+    let (sequence, hash) = ahead.max((ledger.position, ledger.hash));
+    records.push(GroupRecord::Position { number: moved.number, sequence, hash });
+    records.iter().try_for_each(|record| ledger.apply(record)).expect("a move that is newer");
+    records
+}
+
+/// What was replayed and whose results are in the store is done.
+fn finish_meant(store: &Store, ledger: &mut Ledger) -> Result<Vec<GroupRecord>, Error> {
+    let meant = ledger.parked.iter().filter_map(|(sequence, parked)| Some((*sequence, parked.meant?)));
+    let mut records = Vec::new();
+    for (sequence, id) in meant {
+        if store.get(id)?.is_some() {
+            records.push(GroupRecord::Done { sequence });
+        }
+    }
+    records.iter().try_for_each(|record| ledger.apply(record)).expect("what is done was parked");
+    Ok(records)
+}
+
+fn event_at(store: &Store, name: &ConsumerName, sequence: Sequence) -> Result<Event, Error> {
+    store.shared.event_at(sequence)?.ok_or_else(|| Error::Foreign {
+        consumer: title(Consumer::Group, name),
+        sequence,
+        what: "an event that it has parked",
+        expected: "there".to_owned(),
+        found: "not there".to_owned(),
+    })
+}
