@@ -26,6 +26,7 @@ mod fuzz;
 mod kill;
 mod mutants;
 mod powercut;
+mod relay;
 mod sanitize;
 mod schedules;
 mod torture;
@@ -72,6 +73,11 @@ enum Verb {
     /// Builds an instrumented copy once and runs the crash campaign and the tests against every site. A survivor
     /// is a missing test or a needless call.
     Mutants(mutants::Arguments),
+    /// Kill producers and workers of a group, processes over one store, at random: each event has one result, in order
+    ///
+    /// Three processes append, two are workers that append results with the group's move, and all of them are killed
+    /// and begun again until the time is over. The results must be those of a run without kills.
+    Relay(relay::Arguments),
     /// Run the models of threads under many schedules, each from a seed; or break what each protects, and see it fail
     ///
     /// The store is built with a scheduler's locks and threads in place of the system's, over the simulated disk.
@@ -105,6 +111,7 @@ fn main() -> ExitCode {
         Verb::Crash(arguments) => crash::run(&arguments),
         Verb::Kill(arguments) => kill::run(&arguments),
         Verb::Mutants(arguments) => mutants::run(&arguments),
+        Verb::Relay(arguments) => relay::run(&arguments),
         Verb::Schedules(arguments) => schedules::run(&arguments),
         Verb::Powercut(arguments) => powercut::run(&arguments),
         Verb::Torture(arguments) => torture::run(&arguments),

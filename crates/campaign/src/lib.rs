@@ -35,8 +35,11 @@ mod summary;
 
 mod subject;
 
+mod relay;
+
 pub use campaign::{Campaign, Found};
 pub use flaw::Flaw;
+pub use relay::Relay;
 pub use subject::{
     Check, End, Expect, Level, Line, State, Subject, Verdict, Voice, Workload, check, follow, read_transcript,
 };

@@ -7,4 +7,5 @@ mod bite;
 mod broken;
 mod processes;
 mod quick;
+mod relay;
 mod subject;
