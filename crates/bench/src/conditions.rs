@@ -114,6 +114,7 @@ fn ask(arguments: &Arguments, store: &Store, events: u64) -> Result<Figures, ann
         case("a rare tag, after its last", tag("tag:007"), false),
         case("a hot tag, after its last", tag("hot"), false),
         case("a kind alone, after its last", QueryItem::new().kind(kind), false),
+        case("two tags, after their last", tag("hot").tag("tag:007"), false),
         case("two tags, from the start", tag("hot").tag("nobody:2"), true),
     ];
     let payload = vec![7; arguments.payload_bytes as usize];
