@@ -56,6 +56,27 @@ pub trait Index {
     /// [`Error::Damaged`].
     fn find_stream(&self, key: StreamKey<'_>) -> Result<Option<StreamView<'_>>, Error>;
 
+    /// As [`Index::find_stream`], for who asks many indexes: `hash` is that of the coordinate in the log's store.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`].
+    fn find_hashed_stream(&self, key: StreamKey<'_>, hash: u32) -> Result<Option<StreamView<'_>>, Error> {
+        let _ = hash;
+        self.find_stream(key)
+    }
+
+    /// Where the frame of the event at `index` of `rows` begins, with its row; `None` behind the last.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`].
+    fn placed(&self, rows: &Rows<'_>, index: usize) -> Result<Option<(u32, u32)>, Error> {
+        Ok(match rows.placed_at(index)? {
+            Some((row, Some(offset))) => Some((row, offset)),
+            Some((row, None)) => self.row(row)?.map(|found| (row, found.offset)),
+            None => None,
+        })
+    }
+
     /// The places of a coordinate's streams, in order of their lanes.
     ///
     /// # Errors

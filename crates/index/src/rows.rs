@@ -69,6 +69,21 @@ impl Rows<'_> {
         }
     }
 
+    /// The row at `index`, and where its frame begins where the index has that beside the row.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] where the page that it lies on is damaged.
+    pub fn placed_at(&self, index: usize) -> Result<Option<(u32, Option<u32>)>, Error> {
+        let placed = match self.0 {
+            Source::Postings(rows) => rows.placed_at(index).map_err(Error::damaged)?,
+            _ => None,
+        };
+        match placed {
+            Some((row, offset)) => Ok(Some((row, Some(offset)))),
+            None => Ok(self.at(index)?.map(|row| (row, None))),
+        }
+    }
+
     /// The first index whose row is `row` or larger; the number of rows where all are smaller.
     ///
     /// # Errors

@@ -74,9 +74,8 @@ impl SealedIndex {
         for place in 0..footer.scope_count() {
             let scope = footer.scope(bytes, place)?;
             hashes.push(Key::Scope(scope.text).hash(store));
-            for stream in scope.streams {
-                let entity = footer.entity(bytes, stream as usize)?;
-                hashes.push(Key::Coordinate { scope: scope.text, entity: &entity }.hash(store));
+            for entity in footer.entities(bytes, scope.streams)? {
+                hashes.push(Key::Coordinate { scope: scope.text, entity: &entity? }.hash(store));
             }
         }
         hashes.extend(footer.kinds(bytes)?.into_iter().map(|kind| Key::Kind(kind).hash(store)));
@@ -152,6 +151,11 @@ impl Index for SealedIndex {
 
     fn find_stream(&self, key: StreamKey<'_>) -> Result<Option<StreamView<'_>>, Error> {
         let found = self.footer.find_stream(self.bytes(), key).map_err(Error::damaged)?;
+        found.map(|(place, entry)| self.view(place, entry)).transpose()
+    }
+
+    fn find_hashed_stream(&self, key: StreamKey<'_>, hash: u32) -> Result<Option<StreamView<'_>>, Error> {
+        let found = self.footer.find_hashed_stream(self.bytes(), key, hash).map_err(Error::damaged)?;
         found.map(|(place, entry)| self.view(place, entry)).transpose()
     }
 

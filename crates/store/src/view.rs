@@ -8,7 +8,7 @@ mod ids;
 use std::ops::Range;
 
 use annals_checkpoint::{ConsumerMoves, LazyRun, RunRange};
-use annals_index::{Direction, Hidden, Index, Query, RunIndex};
+use annals_index::{Direction, Hidden, Index, Query, RunIndex, StreamView};
 use annals_wire::{Depth, Digest, EventId, Key, Revision, SegmentId, Sequence, StoreId, StreamKey};
 
 pub(crate) use self::ids::HashedId;
@@ -72,10 +72,19 @@ impl Part {
 
     /// The end of the stream `key` here; its last event is read where the index does not have its hash.
     pub(crate) fn head(&self, key: StreamKey<'_>) -> Result<Option<Head>, Trouble> {
+        self.head_of(key, |index| index.find_stream(key))
+    }
+
+    /// The end of the stream `key`, which `find` finds.
+    fn head_of(
+        &self,
+        key: StreamKey<'_>,
+        find: impl for<'i> FnOnce(&'i dyn Index) -> Result<Option<StreamView<'i>>, annals_index::Error>,
+    ) -> Result<Option<Head>, Trouble> {
         let stream = self.try_ask(|index| {
-            let Some(stream) = index.find_stream(key)? else { return Ok(None) };
-            let last = stream.rows.at(stream.rows.len() - 1)?.unwrap_or_default();
-            let last = index.row(last)?.map(|row| self.found(last, row.offset));
+            let Some(stream) = find(index)? else { return Ok(None) };
+            let last = index.placed(&stream.rows, stream.rows.len() - 1)?;
+            let last = last.map(|(row, offset)| self.found(row, offset));
             Ok(Some((stream.last_revision(), stream.head, stream.fork_depth, last)))
         })?;
         match stream {
@@ -168,8 +177,9 @@ impl View {
     }
 
     fn head_in(&self, key: StreamKey<'_>, count: usize) -> Result<Option<Head>, Trouble> {
-        let coordinate = Key::Coordinate { scope: key.scope, entity: key.entity };
-        self.newest(coordinate.hash(self.store), count, |part| part.head(key))
+        let hash = self.coordinate_hash(key);
+        let head = |part: &Part| part.head_of(key, |index| index.find_hashed_stream(key, hash));
+        self.newest(hash, count, head)
     }
 
     /// The hash of `key`'s coordinate, by which runs are asked.
@@ -183,11 +193,12 @@ impl View {
         key: StreamKey<'_>,
         mut places: Range<usize>,
     ) -> Result<Option<(usize, Revision)>, Trouble> {
-        let keys = [[self.coordinate_hash(key)]];
-        while let Some(place) = self.next_part(&keys, places.start, Direction::Forward)? {
+        let hash = self.coordinate_hash(key);
+        while let Some(place) = self.next_part(&[[hash]], places.start, Direction::Forward)? {
             let Some(part) = self.parts.get(place).filter(|_| places.contains(&place)) else { break };
-            let first =
-                part.try_ask(|index| Ok(index.find_stream(key)?.map(|found| found.first_revision)))?;
+            let first = part.try_ask(|index| {
+                Ok(index.find_hashed_stream(key, hash)?.map(|found| found.first_revision))
+            })?;
             if let Some(first) = first {
                 return Ok(Some((place, first)));
             }

@@ -74,6 +74,24 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
+    /// A number in as many bytes as it takes, seven bits in each, the lowest first; in no more bytes than it takes.
+    #[inline]
+    pub(crate) fn varint(&mut self) -> Result<u64, Error> {
+        let mut number = 0;
+        for shift in (0..u64::BITS).step_by(7) {
+            let byte = u64::from(self.u8()?);
+            let bits = byte & 0x7f;
+            if bits << shift >> shift != bits || (byte == 0 && shift > 0) {
+                break;
+            }
+            number |= bits << shift;
+            if byte < 0x80 {
+                return Ok(number);
+            }
+        }
+        Err(self.invalid("a number in more bytes than it takes"))
+    }
+
     pub(crate) fn i64(&mut self) -> Result<i64, Error> {
         self.array().map(i64::from_le_bytes)
     }
@@ -131,6 +149,15 @@ pub(crate) trait Put {
 
     fn put_u64(&mut self, value: u64) {
         self.put(&value.to_le_bytes());
+    }
+
+    /// Puts a number in as many bytes as it takes.
+    fn put_varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.put(&[value.to_le_bytes()[0] | 0x80]);
+            value >>= 7;
+        }
+        self.put(&[value.to_le_bytes()[0]]);
     }
 
     fn put_zeros(&mut self, count: usize);

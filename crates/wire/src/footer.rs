@@ -11,6 +11,7 @@
 mod encode;
 mod entities;
 mod postings;
+mod streams;
 mod tables;
 
 use std::ops::Range;
@@ -30,8 +31,8 @@ use crate::{
 /// The bytes of the trailer, which the file ends with.
 pub const TRAILER_LEN: usize = 136;
 
-/// What of a footer's end is looked at first: of most the whole head.
-pub const FOOTER_HEAD_LEN_GUESS: usize = 8 << 10;
+/// What of a footer's end is looked at first: of most the whole head, and what most searches begin with.
+pub const FOOTER_HEAD_LEN_GUESS: usize = 16 << 10;
 
 /// The most rows that a footer can have.
 pub const ROW_COUNT_MAX: usize = (1 << 24) - 1;
@@ -48,6 +49,10 @@ const DIRECTORY_LEN: usize = Block::ALL.len() * 8;
 #[repr(u32)]
 #[non_exhaustive]
 pub enum Block {
+    /// The streams, sorted, with their rows: in leaves of whole pages, so this block is the first.
+    Streams,
+    /// The sieve of the hashes of their coordinates.
+    StreamSieve,
     /// A row for every event, in order.
     Rows,
     /// The hashes of the ids, sorted.
@@ -58,26 +63,8 @@ pub enum Block {
     IdSieve,
     /// When every 256th row was recorded.
     Times,
-    /// The streams, sorted.
-    Streams,
-    /// The rows of each stream.
-    StreamRows,
-    /// What only streams beside the trunk, or very long ones, have.
-    StreamExtras,
-    /// The entities of the streams.
-    Entities,
-    /// The ends of the fences.
-    Fences,
-    /// The entity of every 1,024th stream once more: what a search looks at first lies together.
-    FenceTexts,
-    /// The scopes, sorted.
-    Scopes,
     /// The rows of each scope, where there is more than one.
     ScopeRows,
-    /// The text of the scopes.
-    ScopeTexts,
-    /// The kinds, sorted.
-    Kinds,
     /// The rows of each kind, where there is more than one.
     KindRows,
     /// The correlations that are not the event's own id, sorted.
@@ -96,26 +83,29 @@ pub enum Block {
     TagTexts,
     /// The offsets of the control records.
     Controls,
+    /// Where the leaves end. From here on lies what most searches begin with, together and beside the head.
+    Leaves,
+    /// The first entity of each leaf once more.
+    FenceTexts,
+    /// The scopes, sorted.
+    Scopes,
+    /// The text of the scopes.
+    ScopeTexts,
+    /// The kinds, sorted.
+    Kinds,
 }
 
 impl Block {
     /// All blocks, in the order in which they lie.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 22] = [
+        Self::Streams,
+        Self::StreamSieve,
         Self::Rows,
         Self::Ids,
         Self::IdRows,
         Self::IdSieve,
         Self::Times,
-        Self::Streams,
-        Self::StreamRows,
-        Self::StreamExtras,
-        Self::Entities,
-        Self::Fences,
-        Self::FenceTexts,
-        Self::Scopes,
         Self::ScopeRows,
-        Self::ScopeTexts,
-        Self::Kinds,
         Self::KindRows,
         Self::Correlations,
         Self::CorrelationRows,
@@ -125,6 +115,11 @@ impl Block {
         Self::TagRows,
         Self::TagTexts,
         Self::Controls,
+        Self::Leaves,
+        Self::FenceTexts,
+        Self::Scopes,
+        Self::ScopeTexts,
+        Self::Kinds,
     ];
 
     fn index(self) -> usize {
@@ -135,18 +130,13 @@ impl Block {
     fn entry_len(self) -> usize {
         match self {
             Self::Rows => Row::LEN,
-            Self::IdSieve => SIEVE_LINE_LEN,
-            Self::Times => 8,
-            Self::Streams => tables::STREAM_LEN,
-            Self::StreamExtras => tables::EXTRA_LEN,
-            Self::Scopes => tables::SCOPE_LEN,
-            Self::Kinds => tables::KIND_LEN,
-            Self::Correlations | Self::Causations => tables::ID_GROUP_LEN,
-            Self::Tags => tables::TAG_LEN,
-            Self::Entities | Self::FenceTexts | Self::ScopeTexts | Self::TagTexts => 1,
-            Self::Ids | Self::Fences | Self::Controls => 4,
+            Self::IdSieve | Self::StreamSieve => SIEVE_LINE_LEN,
+            Self::Times | Self::Kinds | Self::Tags => 8,
+            Self::Leaves | Self::Scopes => 12,
+            Self::Correlations | Self::Causations => 20,
+            Self::Streams | Self::FenceTexts | Self::ScopeTexts | Self::TagTexts => 1,
+            Self::Ids | Self::Controls => 4,
             Self::IdRows
-            | Self::StreamRows
             | Self::ScopeRows
             | Self::KindRows
             | Self::CorrelationRows
@@ -178,8 +168,16 @@ pub struct FooterTrailer {
     pub digest: Digest,
 }
 
+/// What the trailer says of the footer itself.
+#[derive(Debug, Clone, Copy)]
+struct Extent {
+    footer_len: u64,
+    head_crc: u32,
+    stream_count: u32,
+}
+
 impl FooterTrailer {
-    fn encode(&self, footer_len: u64, head_crc: u32) -> Vec<u8> {
+    fn encode(&self, extent: Extent) -> Vec<u8> {
         let mut out = Vec::with_capacity(TRAILER_LEN);
         out.put(MAGIC);
         out.put_u32(FORMAT_VERSION);
@@ -191,9 +189,10 @@ impl FooterTrailer {
         out.put_u64(self.frames_end);
         out.put_u64(self.first_sequence.0);
         out.put_u32(self.row_count);
-        out.put_u32(head_crc);
-        out.put_u64(footer_len);
+        out.put_u32(extent.head_crc);
+        out.put_u64(extent.footer_len);
         out.put(&self.digest.0);
+        out.put_u32(extent.stream_count);
         out.put_zeros(TRAILER_LEN - 4 - out.len());
         let crc = crc32fast::hash(&out);
         out.put_u32(crc);
@@ -206,7 +205,7 @@ impl FooterTrailer {
     /// # Errors
     /// [`Error`] where it is none, damaged, or of a newer version.
     pub fn decode_end(bytes: &[u8]) -> Result<(Self, u64), Error> {
-        Self::decode(bytes).map(|(trailer, footer_len, _)| (trailer, footer_len))
+        Self::decode(bytes).map(|(trailer, extent)| (trailer, extent.footer_len))
     }
 
     /// Puts `digest` into the trailer that `footer` ends with.
@@ -214,15 +213,15 @@ impl FooterTrailer {
     /// # Errors
     /// [`Error`] where there is none, or it is damaged.
     pub fn set_digest(footer: &mut [u8], digest: Digest) -> Result<(), Error> {
-        let (trailer, footer_len, head_crc) = Self::decode(footer)?;
+        let (trailer, extent) = Self::decode(footer)?;
         if let Some(bytes) = footer.last_chunk_mut::<TRAILER_LEN>() {
-            bytes.copy_from_slice(&Self { digest, ..trailer }.encode(footer_len, head_crc));
+            bytes.copy_from_slice(&Self { digest, ..trailer }.encode(extent));
         }
         Ok(())
     }
 
-    /// Decodes the trailer that `bytes` end with; returns it, the footer's length and its head's CRC.
-    fn decode(bytes: &[u8]) -> Result<(Self, u64, u32), Error> {
+    /// Decodes the trailer that `bytes` end with.
+    fn decode(bytes: &[u8]) -> Result<(Self, Extent), Error> {
         let bytes = bytes.last_chunk::<TRAILER_LEN>().ok_or(Error::Truncated {
             what: WHAT,
             needed: TRAILER_LEN as u64,
@@ -233,7 +232,7 @@ impl FooterTrailer {
         check_trailing_crc("footer trailer", bytes)?;
         reader.version()?;
         if reader.u32()? as usize != Block::ALL.len() {
-            return Err(reader.invalid("not 24 blocks"));
+            return Err(reader.invalid("not 22 blocks"));
         }
         let (store, segment) = (StoreId(reader.array()?), SegmentId(reader.u64()?));
         let (generation, chain) = (Generation(reader.u32()?), Chain(reader.u32()?));
@@ -241,10 +240,11 @@ impl FooterTrailer {
         let (row_count, head_crc) = (reader.u32()?, reader.u32()?);
         let footer_len = reader.u64()?;
         let digest = Digest(reader.array()?);
+        let extent = Extent { footer_len, head_crc, stream_count: reader.u32()? };
         reader.zeros(TRAILER_LEN - 4 - reader.position())?;
         let trailer =
             Self { store, segment, generation, chain, frames_end, first_sequence, row_count, digest };
-        Ok((trailer, footer_len, head_crc))
+        Ok((trailer, extent))
     }
 }
 
@@ -253,6 +253,7 @@ impl FooterTrailer {
 #[derive(Debug)]
 pub struct Footer {
     trailer: FooterTrailer,
+    stream_count: u32,
     start: usize,
     /// Where each block lies, from the footer's beginning.
     blocks: [Range<usize>; Block::ALL.len()],
@@ -266,7 +267,7 @@ impl Footer {
     /// [`Error`] where there is none, or its trailer, directory or checksums are damaged or newer.
     pub fn decode(bytes: TableBytes<'_>) -> Result<Self, Error> {
         let guess = bytes.get(bytes.len().saturating_sub(FOOTER_HEAD_LEN_GUESS)..bytes.len())?;
-        let (trailer, footer_len, head_crc) = FooterTrailer::decode(guess)?;
+        let (trailer, Extent { footer_len, head_crc, stream_count }) = FooterTrailer::decode(guess)?;
         let invalid = |why| Error::Invalid { what: WHAT, why };
         let len = usize::try_from(footer_len).map_err(|_| invalid("longer than memory"))?;
         let start = bytes.len().checked_sub(len).ok_or(invalid("longer than its file"))?;
@@ -285,7 +286,7 @@ impl Footer {
             .zeros(sums_end.next_multiple_of(8) - sums_end)?;
         let pages =
             Pages::new("footer page", start..start + blocks_len, start + blocks_len..start + sums_end);
-        let footer = Self { trailer, start, blocks, pages };
+        let footer = Self { trailer, stream_count, start, blocks, pages };
         footer.check_lens()?;
         Ok(footer)
     }
@@ -302,7 +303,7 @@ impl Footer {
         self.start as u64
     }
 
-    /// Checks every page, and that nothing but zeros pads the blocks.
+    /// Checks every page, and that nothing but zeros pads the blocks and the leaves.
     ///
     /// # Errors
     /// [`Error::Checksum`] for the first that is damaged, or [`Error::Invalid`].
@@ -312,7 +313,7 @@ impl Footer {
             let padding = self.pages.get(bytes, block.end..block.end.next_multiple_of(8))?;
             Reader::new(WHAT, padding).zeros(padding.len())?;
         }
-        Ok(())
+        self.check_leaves(bytes)
     }
 
     /// Where `block` lies in the bytes that the footer was decoded from.
@@ -354,16 +355,15 @@ impl Footer {
         let whole = |block: &Block| self.place(*block).len().is_multiple_of(block.entry_len());
         // Of a single key it is known which rows it has.
         let rows_of = |keys: Block| if self.count(keys) > 1 { rows } else { 0 };
-        let sieve_lines = SievePlace::line_count(rows as u64);
-        let sieve_lines = usize::try_from(sieve_lines).unwrap_or(usize::MAX);
+        let lines_of =
+            |count: usize| usize::try_from(SievePlace::line_count(count as u64)).unwrap_or(usize::MAX);
         let expected = [
             (Block::Rows, rows),
             (Block::Ids, rows),
             (Block::IdRows, rows),
-            (Block::IdSieve, sieve_lines),
-            (Block::StreamRows, rows),
+            (Block::IdSieve, lines_of(rows)),
+            (Block::StreamSieve, lines_of(self.stream_count())),
             (Block::Times, rows.div_ceil(ROWS_PER_TIME as usize)),
-            (Block::Fences, self.stream_count().div_ceil(entities::FENCE_LEN)),
             (Block::ScopeRows, rows_of(Block::Scopes)),
             (Block::KindRows, rows_of(Block::Kinds)),
         ];
@@ -372,8 +372,8 @@ impl Footer {
             return Err(Error::Invalid { what: WHAT, why: "a table has another number of rows" });
         }
         let (streams, scopes) = (self.stream_count(), self.scope_count());
-        if streams > rows || scopes > streams || self.count(Block::StreamExtras) > streams {
-            let why = "more streams than events, or scopes than streams";
+        if streams > rows || scopes > streams || self.count(Block::Leaves) > streams {
+            let why = "more streams than events, or scopes or leaves than streams";
             return Err(Error::Invalid { what: WHAT, why });
         }
         Ok(())

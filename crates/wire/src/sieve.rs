@@ -1,22 +1,27 @@
 //! The sieve of a table that is sorted by hash: whether a hash is there, and near which entry, in one line of a
 //! processor's cache.
 //!
-//! The hashes that there can be are divided evenly among the lines, and those of a line among its bits. A line says
-//! how many entries lie before it, and has a bit set for each hash of them that is there.
+//! The hashes that there can be are divided evenly among the lines, and those of a line among the first half of its
+//! bits. A line says how many entries lie before it, and has two bits set for each hash of them that is there: that one,
+//! and one of the other half that follows from other bits of the hash.
 //!
-//! Invariant: where a hash's bit is not set, the table has no entry of it. Where it is set the table is asked: some
-//! other hash may have the bit as well. No entry before the place that a line gives has the hash.
+//! Invariant: where one of a hash's bits is not set, the table has no entry of it. Where both are set the table is asked:
+//! other hashes may have the bits as well. No entry before the place that a line gives has the hash.
 //!
 //! Layout: docs/format.md, "Sieve".
 
 /// The bytes of a line of a sieve.
 pub const SIEVE_LINE_LEN: usize = 64;
 
-/// For so many entries there is a line: 5.6 bits each, so that of hashes that are not there one in six has its bit
-/// set.
-const ENTRIES_PER_LINE: u64 = 80;
+/// For so many entries there is a line: 11.2 bits each, so that of hashes that are not there one in 36 has both of its
+/// bits set.
+const ENTRIES_PER_LINE: u64 = 40;
 const BITS_AT: usize = 8;
-const WORD_COUNT: usize = (SIEVE_LINE_LEN - BITS_AT) / 8;
+/// The bits of a half.
+const HALF_BITS: usize = (SIEVE_LINE_LEN - BITS_AT) * 8 / 2;
+
+/// What a hash is multiplied with for its other bit: 2^32 by the golden ratio.
+const OTHER_FACTOR: u32 = 0x9e37_79b1;
 
 /// A line of a sieve.
 pub type SieveLine = [u8; SIEVE_LINE_LEN];
@@ -25,7 +30,9 @@ pub type SieveLine = [u8; SIEVE_LINE_LEN];
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SievePlace {
     line: u64,
+    /// Which bit of the first half, and which of the line that is of the second.
     bit: usize,
+    other: usize,
 }
 
 impl SievePlace {
@@ -38,8 +45,10 @@ impl SievePlace {
         }
         let scaled = u128::from(hash) * u128::from(Self::line_count(entry_count));
         let line = u64::try_from(scaled >> 32).unwrap_or(u64::MAX);
-        let within = (scaled & u128::from(u32::MAX)) * (WORD_COUNT * 64) as u128;
-        Some(Self { line, bit: usize::try_from(within >> 32).unwrap_or_default() })
+        let share = |of: u64| usize::try_from(((of & u64::from(u32::MAX)) * HALF_BITS as u64) >> 32);
+        let bit = share(u64::try_from(scaled & u128::from(u32::MAX)).unwrap_or_default());
+        let other = share(u64::from(hash.wrapping_mul(OTHER_FACTOR)));
+        Some(Self { line, bit: bit.unwrap_or_default(), other: HALF_BITS + other.unwrap_or_default() })
     }
 
     /// How many lines the sieve of `entry_count` entries has.
@@ -56,11 +65,12 @@ impl SievePlace {
         self.line
     }
 
-    /// Whether its bit is set in `line`.
+    /// Whether its bits are set in `line`.
     #[must_use]
     #[inline]
     pub fn is_set(self, line: &SieveLine) -> bool {
-        word(line, 1 + self.bit / 64) >> (self.bit % 64) & 1 != 0
+        let bit = |bit: usize| word(line, 1 + bit / 64) >> (bit % 64);
+        bit(self.bit) & bit(self.other) & 1 != 0
     }
 
     /// An entry before which, according to `line`, none has the hash. It is near the first that has.
@@ -74,8 +84,10 @@ impl SievePlace {
     }
 
     fn set(self, line: &mut SieveLine) {
-        if let Some(byte) = line.get_mut(BITS_AT + self.bit / 8) {
-            *byte |= 1 << (self.bit % 8);
+        for bit in [self.bit, self.other] {
+            if let Some(byte) = line.get_mut(BITS_AT + bit / 8) {
+                *byte |= 1 << (bit % 8);
+            }
         }
     }
 }
@@ -202,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn of_hashes_that_are_not_there_one_in_six_has_its_bit_and_the_place_is_near() {
+    fn of_hashes_that_are_not_there_one_in_36_has_its_bits_and_the_place_is_near() {
         let hashes = hashes(50_000);
         let sieve = sieve(&hashes);
         let (mut set, mut distance) = (0_usize, 0);
@@ -211,7 +223,7 @@ mod tests {
             set += usize::from(is_set);
             distance += hashes.partition_point(|hash| *hash < wanted) - start;
         }
-        assert!((7_000..9_500).contains(&set), "{set} of 50,000");
+        assert!((1_200..1_700).contains(&set), "{set} of 50,000");
         assert!(distance < 50_000 * 6, "{distance} entries in all");
     }
 

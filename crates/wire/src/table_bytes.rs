@@ -73,6 +73,12 @@ impl<'a> TableBytes<'a> {
         self.len() == 0
     }
 
+    /// Whether none of them has still to be fetched.
+    #[inline]
+    pub(crate) fn are_at_hand(self) -> bool {
+        matches!(self.0, Source::AtHand(_))
+    }
+
     /// Those at `range`.
     ///
     /// # Errors

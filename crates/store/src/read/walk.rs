@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use annals_index::{Direction, Hidden, Index, Known, Query};
+use annals_index::{Direction, Hidden, Index, Known, Query, StreamView};
 use annals_wire::{Recorded, Sequence, StoreId, StreamKey};
 
 use crate::{
@@ -116,9 +116,13 @@ impl Walk {
         key: StreamKey<'_>,
         limit: usize,
     ) -> Result<Vec<Found>, Trouble> {
-        let keys = [[view.coordinate_hash(key)]];
-        while let Some((part, rows)) = self.next_part(view, &keys)? {
-            let (found, revisions) = part.try_ask(|index| self.stream_rows(part, index, key, rows, limit))?;
+        let hash = view.coordinate_hash(key);
+        while let Some((part, rows)) = self.next_part(view, &[[hash]])? {
+            let rows_of = |index: &dyn Index| match index.find_hashed_stream(key, hash)? {
+                Some(stream) => self.stream_rows(part, index, &stream, rows, limit),
+                None => Ok((Vec::new(), self.revisions.clone())),
+            };
+            let (found, revisions) = part.try_ask(rows_of)?;
             self.revisions = revisions;
             self.leave(part, found.last().filter(|_| found.len() == limit));
             let shown = self.shown(view, found);
@@ -161,17 +165,16 @@ impl Walk {
         Ok((last.revisions.end + 2).saturating_sub(first.revisions.start))
     }
 
-    /// The next events of the stream `key` among `rows` of `part`, and the revisions that come after them.
+    /// The next events of `stream` among `rows` of `part`, and the revisions that come after them.
     fn stream_rows(
         &self,
         part: &Part,
         index: &dyn Index,
-        key: StreamKey<'_>,
+        stream: &StreamView<'_>,
         mut rows: Range<u32>,
         limit: usize,
     ) -> Result<(Vec<Found>, Range<u64>), annals_index::Error> {
         let mut left = self.revisions.clone();
-        let Some(stream) = index.find_stream(key)? else { return Ok((Vec::new(), left)) };
         let first = stream.first_revision.0;
         let revision = |row| Ok(first + stream.rows.lower_bound(row)? as u64);
         let mut wanted = left.start.max(revision(rows.start)?)..left.end.min(revision(rows.end)?);
@@ -180,13 +183,14 @@ impl Walk {
             && let Some(revision) = self.direction.step(&mut wanted)
         {
             let place = usize::try_from(revision - first).unwrap_or(usize::MAX);
-            let row = stream.rows.at(place)?.filter(|row| rows.contains(row));
-            let row = row.ok_or(annals_index::Error::invalid("stream rows", "out of order, or not there"))?;
+            let placed = index.placed(&stream.rows, place)?.filter(|(row, _)| rows.contains(row));
+            let (row, offset) =
+                placed.ok_or(annals_index::Error::invalid("stream rows", "out of order, or not there"))?;
             match self.direction {
                 Direction::Forward => (rows.start, left.start) = (row + 1, revision + 1),
                 Direction::Backward => (rows.end, left.end) = (row, revision),
             }
-            found.extend(index.row(row)?.map(|place| part.found(row, place.offset)));
+            found.push(part.found(row, offset));
         }
         Ok((found, left))
     }

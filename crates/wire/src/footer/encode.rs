@@ -1,11 +1,8 @@
 //! How a footer is made from sorted tables.
 
-use super::{
-    Block, DIRECTORY_LEN, FooterTrailer, Row, TRAILER_LEN,
-    entities::{self, FENCE_LEN, GROUP_LEN},
-};
+use super::{Block, DIRECTORY_LEN, Extent, FooterTrailer, Row, TRAILER_LEN, streams::Leaves};
 use crate::{
-    Depth, EventId, Kind, Lane, Recorded, Revision, SieveBuilder,
+    Depth, EventId, Key, Kind, Lane, Recorded, Revision, SieveBuilder, StoreId,
     codec::{Put, long_len, u24},
     pages::{put_sums, sums_len},
 };
@@ -61,7 +58,7 @@ impl Tables<'_> {
         assert_eq!(self.rows.len(), trailer.row_count as usize);
         let mut blocks = Blocks::default();
         self.put_rows(&mut blocks);
-        self.put_streams(&mut blocks);
+        self.put_streams(trailer.store, &mut blocks);
         self.put_scopes(&mut blocks);
         let put_kind = |kind: &Kind, table: &mut Vec<u8>, _: &mut Vec<u8>| {
             table.put_u16(kind.number());
@@ -78,48 +75,30 @@ impl Tables<'_> {
             table.put_u32(long_len(texts.len()));
         });
         self.controls.iter().for_each(|offset| blocks.table(Block::Controls).put_u32(*offset));
-        blocks.encode(trailer)
+        blocks.encode(trailer, long_len(self.streams.len()))
     }
 
     fn put_rows(&self, blocks: &mut Blocks) {
         blocks.put_all(Block::Rows, self.rows.iter().map(|row| row.encode()));
         blocks.put_all(Block::Ids, self.ids.iter().map(|(hash, _)| hash.to_le_bytes()));
         blocks.put_rows(Block::IdRows, self.ids.iter().map(|(_, row)| *row));
-        let mut sieve = SieveBuilder::new(self.ids.len() as u64);
-        self.ids.iter().for_each(|(hash, _)| sieve.push(*hash, blocks.table(Block::IdSieve)));
-        sieve.finish(blocks.table(Block::IdSieve));
+        blocks.put_sieve(Block::IdSieve, self.ids.iter().map(|(hash, _)| *hash));
         self.times.iter().for_each(|time| blocks.table(Block::Times).put_u64(time.0));
     }
 
-    fn put_streams(&self, blocks: &mut Blocks) {
-        let (mut end, mut first) = (0, "");
-        for (place, stream) in (0_u32..).zip(&self.streams) {
-            let entities = blocks.table(Block::Entities);
-            let is_first = (place as usize).is_multiple_of(GROUP_LEN);
-            first = if is_first { stream.entity } else { first };
-            entities::put(Some(first).filter(|_| !is_first), stream.entity, entities);
-            let entity_end = long_len(entities.len());
-            if (place as usize).is_multiple_of(FENCE_LEN) {
-                let texts = blocks.table(Block::FenceTexts);
-                texts.put(stream.entity.as_bytes());
-                let end = long_len(texts.len());
-                blocks.table(Block::Fences).put_u32(end);
-            }
-            end += long_len(stream.rows.len());
-            let [low, high] = halves(stream.first_revision);
-            let table = blocks.table(Block::Streams);
-            table.put_u32(entity_end);
-            table.put_u32(end);
-            table.put_u32(low);
-            if (stream.lane, high) != (Lane(0), 0) {
-                let extras = blocks.table(Block::StreamExtras);
-                extras.put_u32(place);
-                extras.put_u32(stream.lane.0);
-                extras.put_u64(stream.fork_depth.0);
-                extras.put_u32(high);
-            }
-            blocks.put_rows(Block::StreamRows, stream.rows.iter().copied());
-        }
+    fn put_streams(&self, store: StoreId, blocks: &mut Blocks) {
+        let leaves = Leaves::new(&self.streams, &self.rows);
+        *blocks.table(Block::Streams) = leaves.streams;
+        *blocks.table(Block::Leaves) = leaves.leaves;
+        *blocks.table(Block::FenceTexts) = leaves.fence_texts;
+        let scope =
+            |stream: &StreamTable<'_>| self.scopes.get(stream.scope as usize).map_or("", |scope| scope.0);
+        let hash = |stream: &StreamTable<'_>| {
+            Key::Coordinate { scope: scope(stream), entity: stream.entity }.hash(store)
+        };
+        let mut hashes: Vec<u32> = self.streams.iter().map(hash).collect();
+        hashes.sort_unstable();
+        blocks.put_sieve(Block::StreamSieve, hashes.into_iter());
     }
 
     fn put_scopes(&self, blocks: &mut Blocks) {
@@ -140,12 +119,6 @@ impl Tables<'_> {
             }
         }
     }
-}
-
-/// The lower and the upper half.
-fn halves(revision: Revision) -> [u32; 2] {
-    let half = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).expect("half of a number");
-    [half(revision.0), half(revision.0 >> 32)]
 }
 
 /// Puts keys, each with the end of its rows; and the rows, where they are listed.
@@ -189,7 +162,14 @@ impl Blocks {
         self.put_all(block, rows.map(u24));
     }
 
-    fn encode(self, trailer: &FooterTrailer) -> Vec<u8> {
+    /// The sieve of `hashes`, which are sorted.
+    fn put_sieve(&mut self, block: Block, hashes: impl ExactSizeIterator<Item = u32>) {
+        let (mut sieve, table) = (SieveBuilder::new(hashes.len() as u64), self.table(block));
+        hashes.for_each(|hash| sieve.push(hash, table));
+        sieve.finish(table);
+    }
+
+    fn encode(self, trailer: &FooterTrailer, stream_count: u32) -> Vec<u8> {
         let blocks_len = self.0.iter().map(|table| table.len().next_multiple_of(8)).sum::<usize>();
         let head_len = sums_len(blocks_len).next_multiple_of(8) + DIRECTORY_LEN;
         let footer_len = blocks_len + head_len + TRAILER_LEN;
@@ -205,7 +185,8 @@ impl Blocks {
         head.put_zeros(head.len().next_multiple_of(8) - head.len());
         head.put(&directory);
         out.put(&head);
-        out.put(&trailer.encode(footer_len as u64, crc32fast::hash(&head)));
+        let head_crc = crc32fast::hash(&head);
+        out.put(&trailer.encode(Extent { footer_len: footer_len as u64, head_crc, stream_count }));
         out
     }
 }

@@ -1,16 +1,10 @@
 //! The entities of a footer's streams: sorted, and so alike that of most only the end is stored.
 //!
-//! Every 16th is there in full; the others say how many bytes they share with the last that is, in one byte, and
-//! what comes behind.
+//! The first of each group of streams is there in full; the others share their beginning with it.
 
 use std::{borrow::Cow, cmp::Ordering};
 
 use crate::Error;
-
-/// Of this many entities the first is there in full.
-pub(super) const GROUP_LEN: usize = 16;
-/// Of this many, which are whole groups, the first is among the fences as well.
-pub(super) const FENCE_LEN: usize = 64 * GROUP_LEN;
 
 /// An entity in its two parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,16 +14,15 @@ pub(super) struct Entity<'a> {
 }
 
 impl<'a> Entity<'a> {
-    /// The entity that `bytes` are in full.
-    pub(super) fn full(bytes: &'a [u8]) -> Self {
-        Self { shared: &[], own: bytes }
+    /// The entity that has its first `shared_len` bytes from `first`, and then its own.
+    pub(super) fn behind(first: &'a [u8], shared_len: u8, own: &'a [u8]) -> Result<Self, Error> {
+        let shared = first.get(..usize::from(shared_len)).ok_or(invalid("longer than what it shares"))?;
+        Ok(Self { shared, own })
     }
 
-    /// The entity of `bytes` behind a first one that is there in full.
-    pub(super) fn behind(first: &'a [u8], bytes: &'a [u8]) -> Result<Self, Error> {
-        let (len, own) = bytes.split_first().ok_or(invalid("without its first byte"))?;
-        let shared = first.get(..usize::from(*len)).ok_or(invalid("longer than what it shares"))?;
-        Ok(Self { shared, own })
+    /// What the others of its group may share, where it is the first.
+    pub(super) fn own(&self) -> &'a [u8] {
+        self.own
     }
 
     pub(super) fn order(&self, other: &str) -> Ordering {
@@ -50,13 +43,12 @@ impl<'a> Entity<'a> {
     }
 }
 
-/// Puts an entity behind the first of its group, or as that.
-pub(super) fn put(first: Option<&str>, entity: &str, out: &mut Vec<u8>) {
-    let Some(first) = first else { return out.extend_from_slice(entity.as_bytes()) };
+/// How many bytes `entity` shares with the first of its group, and what is its own.
+pub(super) fn parted<'a>(first: &str, entity: &'a str) -> (u8, &'a str) {
     let alike = first.bytes().zip(entity.bytes()).take_while(|(one, other)| one == other).count();
     let shared = entity.floor_char_boundary(alike.min(usize::from(u8::MAX)));
-    out.push(u8::try_from(shared).expect("cut to what a byte holds"));
-    out.extend_from_slice(entity.as_bytes().get(shared..).unwrap_or_default());
+    let shared_len = u8::try_from(shared).expect("cut to what a byte holds");
+    (shared_len, entity.get(shared..).unwrap_or_default())
 }
 
 fn text(bytes: &[u8]) -> Result<&str, Error> {
@@ -77,9 +69,8 @@ mod tests {
         let entities = ["a", "ab", "abc", "abé", "abè", "", "b", "ä", &long, &long[1..]];
         for first in entities {
             for entity in entities {
-                let mut bytes = Vec::new();
-                put(Some(first), entity, &mut bytes);
-                let found = Entity::behind(first.as_bytes(), &bytes).unwrap();
+                let (shared_len, own) = parted(first, entity);
+                let found = Entity::behind(first.as_bytes(), shared_len, own.as_bytes()).unwrap();
                 assert_eq!(found.whole().unwrap(), entity);
                 for other in entities {
                     assert_eq!(found.order(other), entity.cmp(other), "{entity} behind {first}, and {other}");
@@ -90,11 +81,11 @@ mod tests {
 
     #[test]
     fn what_nothing_puts_is_refused() {
-        for (first, bytes) in
-            [(&b"abc"[..], &[][..]), (b"abc", &[4]), ("é".as_bytes(), &[1]), (b"a", &[1, 0xff])]
+        for (first, shared_len, own) in
+            [(&b"abc"[..], 4, &[][..]), ("é".as_bytes(), 1, &[]), (b"a", 1, &[0xff]), (b"", 0, &[0xff])]
         {
-            assert!(Entity::behind(first, bytes).and_then(|entity| entity.whole()).is_err(), "{bytes:?}");
+            let entity = Entity::behind(first, shared_len, own);
+            assert!(entity.and_then(|entity| entity.whole()).is_err(), "{first:?} {shared_len} {own:?}");
         }
-        assert!(Entity::full(&[0xff]).whole().is_err());
     }
 }

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::{Block, Footer};
-use crate::{Error, TableBytes};
+use super::{Block, Footer, streams::STREAM_ROW_LEN};
+use crate::{Error, TableBytes, codec::Reader};
 
 /// The rows of one key, ascending, in place. Copying it copies no rows.
 #[derive(Debug, Clone, Copy, Default)]
@@ -13,6 +13,8 @@ pub struct Postings<'a>(Source<'a>);
 enum Source<'a> {
     /// The entries from `start` on of a block of rows.
     Listed { footer: &'a Footer, bytes: TableBytes<'a>, block: Block, start: usize, count: usize },
+    /// The rows of a stream, from a place in the block of streams on.
+    Stream { footer: &'a Footer, bytes: TableBytes<'a>, start: usize, count: usize },
     /// Every row: they are not listed.
     All(u32),
 }
@@ -42,11 +44,17 @@ impl<'a> Postings<'a> {
         Ok(Self(Source::Listed { footer, bytes, block, start: range.start, count: range.len() }))
     }
 
+    /// Those of the stream whose rows lie at `range` of the block of streams.
+    pub(super) fn of_stream(footer: &'a Footer, bytes: TableBytes<'a>, range: &Range<usize>) -> Self {
+        let count = range.len() / STREAM_ROW_LEN;
+        Self(Source::Stream { footer, bytes, start: range.start, count })
+    }
+
     /// How many rows there are.
     #[must_use]
     pub fn len(&self) -> usize {
         match self.0 {
-            Source::Listed { count, .. } => count,
+            Source::Listed { count, .. } | Source::Stream { count, .. } => count,
             Source::All(count) => count as usize,
         }
     }
@@ -67,7 +75,29 @@ impl<'a> Postings<'a> {
                 footer.listed_row(bytes, block, start + index).map(Some)
             }
             Source::All(count) => Ok(u32::try_from(index).ok().filter(|index| *index < count)),
+            Source::Stream { .. } => Ok(self.placed_at(index)?.map(|(row, _)| row)),
             Source::Listed { .. } => Ok(None),
+        }
+    }
+
+    /// The row at `index`, and where its frame begins: of a stream, which alone has both.
+    ///
+    /// # Errors
+    /// [`Error::Checksum`] where the page that it lies on is damaged.
+    pub fn placed_at(&self, index: usize) -> Result<Option<(u32, u32)>, Error> {
+        match self.0 {
+            Source::Stream { footer, bytes, start, count } if index < count => {
+                let start = start + index * STREAM_ROW_LEN;
+                let row = footer.get(bytes, Block::Streams, start..start + STREAM_ROW_LEN)?;
+                let mut reader = Reader::new("footer stream", row);
+                let (row, offset) = (reader.u24()?, reader.u32()?);
+                if offset.is_multiple_of(8) {
+                    Ok(Some((row, offset)))
+                } else {
+                    Err(reader.invalid("its frame begins at no multiple of eight"))
+                }
+            }
+            _ => Ok(None),
         }
     }
 }

@@ -7,20 +7,13 @@ use std::{borrow::Cow, cmp::Ordering, ops::Range};
 
 use super::{
     Block, Footer, Postings, ROWS_PER_TIME,
-    entities::{Entity, FENCE_LEN, GROUP_LEN},
+    streams::{Record, Walk},
 };
 use crate::{
     Depth, Error, EventId, Key, Kind, Lane, Recorded, Revision, SieveLook, SievePlace, StreamKey, TableBytes,
     codec::{Reader, long_len, u24},
     key,
 };
-
-pub(super) const STREAM_LEN: usize = 12;
-pub(super) const EXTRA_LEN: usize = 20;
-pub(super) const SCOPE_LEN: usize = 12;
-pub(super) const KIND_LEN: usize = 8;
-pub(super) const ID_GROUP_LEN: usize = 20;
-pub(super) const TAG_LEN: usize = 8;
 
 /// One event in the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,14 +79,6 @@ pub struct ScopeEntry<'a> {
     pub rows: Postings<'a>,
 }
 
-/// What only some streams have.
-struct Extra {
-    lane: Lane,
-    fork_depth: Depth,
-    /// The upper half of the revision of its first event here.
-    revision_high: u32,
-}
-
 impl Footer {
     /// How many rows there are.
     #[must_use]
@@ -104,7 +89,7 @@ impl Footer {
     /// How many streams have events here.
     #[must_use]
     pub fn stream_count(&self) -> usize {
-        self.count(Block::Streams)
+        self.stream_count as usize
     }
 
     /// How many scopes have events here.
@@ -153,8 +138,19 @@ impl Footer {
     /// [`Error`] where its page is damaged.
     #[inline]
     pub fn look_for_id<'a>(&self, bytes: TableBytes<'a>, hash: u32) -> Result<Option<SieveLook<'a>>, Error> {
-        let Some(place) = SievePlace::new(hash, self.row_count().into()) else { return Ok(None) };
-        let line = self.entry(bytes, Block::IdSieve, usize::try_from(place.line()).unwrap_or(usize::MAX))?;
+        self.look(bytes, (Block::IdSieve, self.row_count()), hash)
+    }
+
+    /// The look at one of the sieves, of so many entries.
+    #[inline]
+    fn look<'a>(
+        &self,
+        bytes: TableBytes<'a>,
+        (block, count): (Block, u32),
+        hash: u32,
+    ) -> Result<Option<SieveLook<'a>>, Error> {
+        let Some(place) = SievePlace::new(hash, count.into()) else { return Ok(None) };
+        let line = self.entry(bytes, block, usize::try_from(place.line()).unwrap_or(usize::MAX))?;
         Ok(Some(SieveLook::new(place, line.first_chunk().expect("an entry of the sieve is a line"))))
     }
 
@@ -187,33 +183,40 @@ impl Footer {
     /// # Errors
     /// [`Error`] where a page is damaged or there is no such stream.
     pub fn stream<'a>(&'a self, bytes: TableBytes<'a>, index: usize) -> Result<StreamEntry<'a>, Error> {
-        let extra = self.extra(bytes, index)?;
-        let revision = u64::from(self.number(bytes, Block::Streams, index, 8)?);
+        let found = self.streams_from(bytes, index)?.next()?;
+        let (_, record) = found.ok_or(Error::Invalid { what: "footer stream", why: "not there" })?;
+        self.stream_entry(bytes, &record)
+    }
+
+    fn stream_entry<'a>(
+        &'a self,
+        bytes: TableBytes<'a>,
+        record: &Record<'a>,
+    ) -> Result<StreamEntry<'a>, Error> {
         Ok(StreamEntry {
-            entity: self.entity_parts(bytes, index)?.whole()?,
-            lane: extra.lane,
-            first_revision: Revision(u64::from(extra.revision_high) << 32 | revision),
-            fork_depth: extra.fork_depth,
-            rows: self.group(bytes, [Block::Streams, Block::StreamRows], index, 4)?,
+            entity: record.entity.whole()?,
+            lane: record.lane,
+            first_revision: record.first_revision,
+            fork_depth: record.fork_depth,
+            rows: Postings::of_stream(self, bytes, &record.rows),
         })
     }
 
-    /// The entity of the stream at `index`.
+    /// The entities of the streams at `places`, in order.
     ///
     /// # Errors
     /// [`Error`] where a page is damaged or there is no such stream.
-    pub fn entity<'a>(&self, bytes: TableBytes<'a>, index: usize) -> Result<Cow<'a, str>, Error> {
-        self.entity_parts(bytes, index)?.whole()
-    }
-
-    fn entity_parts<'a>(&self, bytes: TableBytes<'a>, index: usize) -> Result<Entity<'a>, Error> {
-        let stored = |index| self.get(bytes, Block::Entities, self.span(bytes, Block::Streams, index, 0)?);
-        let first = index - index % GROUP_LEN;
-        if first == index {
-            Ok(Entity::full(stored(index)?))
-        } else {
-            Entity::behind(stored(first)?, stored(index)?)
-        }
+    pub fn entities<'a>(
+        &'a self,
+        bytes: TableBytes<'a>,
+        places: Range<u32>,
+    ) -> Result<impl Iterator<Item = Result<Cow<'a, str>, Error>> + use<'a>, Error> {
+        let start = places.start as usize;
+        let mut walk = if places.is_empty() { None } else { Some(self.streams_from(bytes, start)?) };
+        Ok(places.map(move |_| {
+            let next = walk.as_mut().map_or(Ok(None), Walk::next)?;
+            next.ok_or(Error::Invalid { what: "footer stream", why: "not there" })?.1.entity.whole()
+        }))
     }
 
     /// The stream `key`, with its place.
@@ -226,13 +229,34 @@ impl Footer {
         key: StreamKey<'_>,
     ) -> Result<Option<(u32, StreamEntry<'a>)>, Error> {
         let Some((_, scope)) = self.find_scope(bytes, key.scope)? else { return Ok(None) };
-        for place in self.find_entity(bytes, &scope, key.entity)? {
-            let stream = self.stream(bytes, place as usize)?;
-            if stream.lane == key.lane {
-                return Ok(Some((place, stream)));
+        let mut found = None;
+        self.of_entity(bytes, &scope, key.entity, &mut |place, record| {
+            let is_it = record.lane == key.lane;
+            found = if is_it { Some((place, record)) } else { None };
+            !is_it
+        })?;
+        found.map(|(place, record)| Ok((place, self.stream_entry(bytes, &record)?))).transpose()
+    }
+
+    /// As [`Footer::find_stream`], for a coordinate with this [hash](Key::hash) in the footer's store. Where the tables
+    /// are at hand, most streams that are not there cost one look.
+    ///
+    /// # Errors
+    /// [`Error`] where a page is damaged.
+    pub fn find_hashed_stream<'a>(
+        &'a self,
+        bytes: TableBytes<'a>,
+        key: StreamKey<'_>,
+        hash: u32,
+    ) -> Result<Option<(u32, StreamEntry<'a>)>, Error> {
+        // A page that is still to be read tells more where the stream itself would be.
+        if bytes.are_at_hand() {
+            let look = self.look(bytes, (Block::StreamSieve, self.stream_count), hash)?;
+            if !look.is_some_and(SieveLook::take) {
+                return Ok(None);
             }
         }
-        Ok(None)
+        self.find_stream(bytes, key)
     }
 
     /// The places of the streams of an entity in `scope`: one for each lane, in order.
@@ -245,24 +269,35 @@ impl Footer {
         scope: &ScopeEntry<'_>,
         entity: &str,
     ) -> Result<Range<u32>, Error> {
-        let is_before = |index: usize| Ok(self.entity_parts(bytes, index)?.order(entity).is_lt());
-        let fences = [Block::Fences, Block::FenceTexts];
-        let is_fence_before = |index: usize| {
-            let text =
-                self.get(bytes, Block::FenceTexts, self.span(bytes, fences[0], index / FENCE_LEN, 0)?)?;
-            Ok(text < entity.as_bytes())
-        };
-        // First among the fences, then among those that are there in full, then among those behind one of them.
-        let streams = scope.streams.start as usize..scope.streams.end as usize;
-        let end = streams.end;
-        let streams = narrow(streams, FENCE_LEN, is_fence_before)?;
-        let streams = narrow(streams, GROUP_LEN, is_before)?;
-        let start = narrow(streams, 1, is_before)?.start;
-        let (last, mut end) = (end, start);
-        while end < last && self.entity_parts(bytes, end)?.order(entity).is_eq() {
-            end += 1;
+        let mut places = 0..0;
+        self.of_entity(bytes, scope, entity, &mut |place, _| {
+            places = if places.is_empty() { place..place + 1 } else { places.start..place + 1 };
+            true
+        })?;
+        Ok(places)
+    }
+
+    /// Shows `visit` the streams of an entity in `scope`, with their places, until it wants no more.
+    fn of_entity<'a>(
+        &self,
+        bytes: TableBytes<'a>,
+        scope: &ScopeEntry<'_>,
+        entity: &str,
+        visit: &mut dyn FnMut(u32, Record<'a>) -> bool,
+    ) -> Result<(), Error> {
+        let places = scope.streams.start as usize..scope.streams.end as usize;
+        if places.is_empty() {
+            return Ok(());
         }
-        Ok(long_len(start)..long_len(end))
+        let mut walk = self.streams_near(bytes, &places, entity)?;
+        while let Some((place, record)) = walk.next()?.filter(|(place, _)| places.contains(place)) {
+            match record.entity.order(entity) {
+                Ordering::Less => {}
+                Ordering::Equal if visit(long_len(place), record) => {}
+                _ => break,
+            }
+        }
+        Ok(())
     }
 
     /// The scope at `index`.
@@ -411,7 +446,7 @@ impl Footer {
     }
 
     /// What belongs to the entry at `index` of `block`, whose ends stand at `at` of the entries.
-    fn span(
+    pub(super) fn span(
         &self,
         bytes: TableBytes<'_>,
         block: Block,
@@ -490,43 +525,13 @@ impl Footer {
         let text = self.get(bytes, texts, range)?;
         std::str::from_utf8(text).map_err(|_| Error::Invalid { what: "footer text", why: "not UTF-8" })
     }
-
-    /// What the stream at `stream` has that most have not.
-    fn extra(&self, bytes: TableBytes<'_>, stream: usize) -> Result<Extra, Error> {
-        let count = self.count(Block::StreamExtras);
-        let of = |index| Ok(self.number(bytes, Block::StreamExtras, index, 0)? as usize);
-        let place = partition(count, |index| Ok(of(index)? < stream))?;
-        if place == count || of(place)? != stream {
-            return Ok(Extra { lane: Lane(0), fork_depth: Depth(0), revision_high: 0 });
-        }
-        let mut reader = Reader::new("footer stream", self.entry(bytes, Block::StreamExtras, place)?);
-        reader.bytes(4)?;
-        Ok(Extra {
-            lane: Lane(reader.u32()?),
-            fork_depth: Depth(reader.u64()?),
-            revision_high: reader.u32()?,
-        })
-    }
-}
-
-/// The part of `range` in which the first place lies for which `is_before` does not hold: looked for among the
-/// multiples of `step`. With a step of 1 it begins with that place, or is empty.
-fn narrow(
-    range: Range<usize>,
-    step: usize,
-    is_before: impl Fn(usize) -> Result<bool, Error>,
-) -> Result<Range<usize>, Error> {
-    let (first, end) = (range.start.div_ceil(step), range.end.div_ceil(step));
-    let count = end.saturating_sub(first);
-    let behind = first + partition(count, |index| is_before((first + index) * step))?;
-    // The last one that is before is no answer, and what lies behind it may be.
-    let start = if behind > first { (behind - 1) * step + 1 } else { range.start };
-    let limit = if behind < end { (behind * step + 1).min(range.end) } else { range.end };
-    Ok(start..limit.max(start))
 }
 
 /// How many of `count` entries come first for which `is_before` holds.
-fn partition(count: usize, is_before: impl Fn(usize) -> Result<bool, Error>) -> Result<usize, Error> {
+pub(super) fn partition(
+    count: usize,
+    is_before: impl Fn(usize) -> Result<bool, Error>,
+) -> Result<usize, Error> {
     let (mut low, mut high) = (0, count);
     while low < high {
         let middle = low + (high - low) / 2;

@@ -30,7 +30,7 @@ fn every_flipped_bit_is_refused() {
 fn every_flipped_bit_of_a_footers_head_is_refused_before_any_block_is_touched() {
     let Example { mut bytes, .. } = example("footer");
     let blocks_len =
-        Footer::decode((&bytes).into()).unwrap().block_range(Block::Controls).end.next_multiple_of(8);
+        Footer::decode((&bytes).into()).unwrap().block_range(Block::Kinds).end.next_multiple_of(8);
     for bit in (blocks_len * 8..bytes.len() * 8).step_by(stride()) {
         bytes[bit / 8] ^= 1 << (bit % 8);
         assert!(Footer::decode((&bytes).into()).is_err(), "bit {} of byte {}", bit % 8, bit / 8);

@@ -202,30 +202,39 @@ fn a_footer_that_nothing_writes_is_refused() {
     assert_invalid(
         "footer",
         &[
-            ("a frame at no multiple of eight", &[(0x00, &[0x62])]),
-            ("a reserved category", &[(0x08, &[0])]),
-            ("padding", &[(0x12, &[1])]),
-            ("an entity outside of the texts", &[(0x70, &[0x20])]),
-            ("rows outside of their block", &[(0x80, &[3])]),
-            ("ends that do not ascend", &[(0x74, &[3])]),
-            ("no UTF-8", &[(0xa8, &[0xff])]),
-            ("a scope of streams that are not there", &[(0xcc, &[3])]),
-            ("an only scope without all rows", &[(0xd0, &[1])]),
-            ("reserved bytes of a kind", &[(0xe2, &[1])]),
-            ("padding of the checksums", &[(0x154, &[1])]),
-            ("half a row", &[(0x158, &[0x11])]),
-            ("a block of another length", &[(0x158, &[0x1b])]),
-            ("a block outside of the footer", &[(0x15f, &[0x80])]),
-            ("no fence", &[(0x1a0, &[0])]),
-            ("half a tag", &[(0x1f8, &[0x0c])]),
-            ("half an offset", &[(0x210, &[3])]),
-            ("another block count", &[(0x224, &[20])]),
-            ("another row count", &[(0x258, &[3])]),
-            ("another length", &[(0x260, &[0x98])]),
-            ("longer than its file", &[(0x260, &[0xa8])]),
-            ("shorter than its head", &[(0x260, &[0x18, 0x01])]),
-            ("longer than memory", &[(0x260, &[0xff; 8])]),
-            ("reserved bytes", &[(0x288, &[1])]),
+            ("a group outside of its leaf", &[(0x00, &[0x2d])]),
+            ("an entity that shares more than there is", &[(0x15, &[9])]),
+            ("an entity outside of its leaf", &[(0x03, &[0x2c])]),
+            ("a length in more bytes than it takes", &[(0x16, &[0x80, 0])]),
+            ("rows outside of their leaf", &[(0x17, &[0x05])]),
+            ("a frame of a stream at no multiple of eight", &[(0x11, &[0x61])]),
+            ("no UTF-8", &[(0x04, &[0xff])]),
+            ("padding of a leaf", &[(0x17, &[0x02])]),
+            ("a frame at no multiple of eight", &[(0x70, &[0x62])]),
+            ("a reserved category", &[(0x78, &[0])]),
+            ("padding", &[(0x82, &[1])]),
+            ("ends that do not ascend", &[(0x120, &[9])]),
+            ("a leaf of no page", &[(0x148, &[0])]),
+            ("a leaf of more streams than there are", &[(0x14c, &[3])]),
+            ("a stream that is in no leaf", &[(0x14c, &[1])]),
+            ("a scope of streams that are not there", &[(0x164, &[3])]),
+            ("an only scope without all rows", &[(0x168, &[1])]),
+            ("reserved bytes of a kind", &[(0x17a, &[1])]),
+            ("padding of the checksums", &[(0x184, &[1])]),
+            ("half a row", &[(0x198, &[0x11])]),
+            ("a block of another length", &[(0x198, &[0x1b])]),
+            ("a block outside of the footer", &[(0x18f, &[0x80])]),
+            ("half a tag", &[(0x1f0, &[0x0c])]),
+            ("half an offset", &[(0x208, &[3])]),
+            ("no leaf", &[(0x210, &[0])]),
+            ("another block count", &[(0x244, &[20])]),
+            ("another row count", &[(0x278, &[3])]),
+            ("another length", &[(0x280, &[0xb8])]),
+            ("longer than its file", &[(0x280, &[0xc8])]),
+            ("shorter than its head", &[(0x280, &[0x18, 0x01])]),
+            ("longer than memory", &[(0x280, &[0xff; 8])]),
+            ("another stream count", &[(0x2a8, &[1])]),
+            ("reserved bytes", &[(0x2ac, &[1])]),
         ],
     );
 }
@@ -233,8 +242,8 @@ fn a_footer_that_nothing_writes_is_refused() {
 #[test]
 fn a_footer_with_bytes_of_no_block_is_refused() {
     let Example { structure, mut bytes, .. } = example("footer");
-    bytes.splice(0x158..0x158, [0; 8]);
-    bytes[0x268] += 8;
+    bytes.splice(0x188..0x188, [0; 8]);
+    bytes[0x288] += 8;
     structure.reseal(&mut bytes);
     assert!(matches!(structure.read(&bytes), Err(Error::Invalid { .. })));
 }

@@ -13,6 +13,8 @@ mod event_hash;
 mod examples;
 mod golden;
 mod hostile;
+#[cfg(not(miri))]
+mod leaves;
 mod new_control;
 mod new_event;
 mod new_run;

@@ -183,6 +183,15 @@ impl NewTables {
             assert_eq!((entry.lane, entry.first_revision), (first.lane, first.revision));
             assert_eq!(entry.fork_depth, first.fork_depth);
             assert_eq!(all(entry.rows), stream.rows);
+            let placed = (0..).map_while(|index| entry.rows.placed_at(index).transpose());
+            let offset = |row: &u32| (*row, self.rows[*row as usize].offset);
+            assert_eq!(
+                placed.collect::<Result<Vec<_>, _>>()?,
+                stream.rows.iter().map(offset).collect::<Vec<_>>()
+            );
+            let hash = Key::Coordinate { scope: key.scope, entity: key.entity }.hash(footer.trailer().store);
+            assert!(footer.find_hashed_stream(bytes, key, hash)?.is_some());
+            assert_eq!(footer.stream(bytes, place)?.entity, first.entity);
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 
 use annals_wire::{
     Block, CheckpointHead, CheckpointPrefix, Control, CursorRecord, Digest, Error, Event, EventId, Footer,
-    Frame, FrameType, GroupRecord, Kind, Lane, Publication, RUN_ENTRIES_PER_PAGE, RUN_LINES_PER_PAGE,
+    Frame, FrameType, GroupRecord, Key, Kind, Lane, Publication, RUN_ENTRIES_PER_PAGE, RUN_LINES_PER_PAGE,
     RUN_PAGE_LEN, Recorded, RunEntry, RunHeader, RunPage, RunSeed, SIEVE_LINE_LEN, SieveBuilder, StreamKey,
     TableBytes, find_run_entry,
 };
@@ -44,7 +44,7 @@ pub(crate) fn read_footer(bytes: &[u8]) -> Result<(), Error> {
     let footer = Footer::decode(bytes)?;
     let (id, text) = (EventId([0x80; 16]), "mm");
     let rows = (0..footer.row_count()).try_for_each(|row| footer.row(bytes, row).map(drop));
-    let streams = (0..footer.stream_count()).try_for_each(|stream| footer.stream(bytes, stream).map(drop));
+    let streams = (0..footer.stream_count()).try_for_each(|stream| read_stream(&footer, bytes, stream));
     let scopes = (0..footer.scope_count()).try_for_each(|scope| read_scope(&footer, bytes, scope));
     let found = [
         footer.check_all(bytes),
@@ -69,10 +69,18 @@ pub(crate) fn read_footer(bytes: &[u8]) -> Result<(), Error> {
     found.into_iter().collect()
 }
 
+fn read_stream(footer: &Footer, bytes: TableBytes<'_>, place: usize) -> Result<(), Error> {
+    let stream = footer.stream(bytes, place)?;
+    (0..stream.rows.len()).try_for_each(|index| stream.rows.placed_at(index).map(drop))
+}
+
 fn read_scope(footer: &Footer, bytes: TableBytes<'_>, place: usize) -> Result<(), Error> {
     let scope = footer.scope(bytes, place)?;
     let key = StreamKey { scope: scope.text, entity: "mm", lane: Lane(1) };
     assert!((0..scope.rows.len()).all(|index| scope.rows.at(index) != Ok(None)));
+    let hash = Key::Coordinate { scope: key.scope, entity: key.entity }.hash(footer.trailer().store);
+    footer.entities(bytes, scope.streams)?.try_for_each(|entity| entity.map(drop))?;
+    footer.find_hashed_stream(bytes, key, hash).map(drop)?;
     footer.find_stream(bytes, key).map(drop)
 }
 

@@ -5,7 +5,7 @@
 const TABLE: [u32; 256] = table();
 const FRAME_HEADER_LEN: usize = 36;
 const TRAILER_LEN: usize = 136;
-const DIRECTORY_LEN: usize = 24 * 8;
+const DIRECTORY_LEN: usize = 22 * 8;
 const CHECKPOINT_PREFIX_LEN: usize = 32;
 
 const fn table() -> [u32; 256] {
