@@ -59,6 +59,8 @@ pub(crate) struct Found {
     pub(crate) part: Part,
     pub(crate) sequence: Sequence,
     pub(crate) offset: u64,
+    /// The event, where it had to be read to be found.
+    event: Option<Event>,
 }
 
 impl Part {
@@ -132,13 +134,21 @@ impl Part {
     /// The event at `row`, whose frame begins at `offset`.
     pub(crate) fn found(&self, row: u32, offset: u32) -> Found {
         let sequence = Sequence(self.first_sequence.0 + u64::from(row));
-        Found { part: self.clone(), sequence, offset: u64::from(offset) }
+        Found { part: self.clone(), sequence, offset: u64::from(offset), event: None }
     }
 }
 
 impl Found {
+    /// The same, with the event that was read where it is.
+    pub(crate) fn with(self, event: Event) -> Self {
+        Self { event: Some(event), ..self }
+    }
+
     /// Reads the event, and makes sure that it is the one that the index means.
     pub(crate) fn read(&self) -> Result<Event, annals_segment::Error> {
+        if let Some(event) = &self.event {
+            return Ok(event.clone());
+        }
         let bytes = self.part.frames.read(self.offset)?;
         let path = self.part.frames.path();
         let event = Event::new(bytes).map_err(annals_segment::Error::bytes(path, self.offset))?;

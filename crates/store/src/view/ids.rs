@@ -50,8 +50,12 @@ impl Part {
             });
             let found = found.map_err(|error: annals_index::Error| self.trouble(error.to_string()))?;
             let Some((found, is_known)) = found else { break };
-            if is_known || found.read()?.id() == id {
+            if is_known {
                 return Ok(Some(found));
+            }
+            let event = found.read()?;
+            if event.id() == id {
+                return Ok(Some(found.with(event)));
             }
         }
         Ok(None)
