@@ -21,6 +21,8 @@ pub(crate) struct Worker {
     woken: Condvar,
     is_sync_due: AtomicBool,
     is_flush_due: AtomicBool,
+    /// The same as [`Needs::stop`], to be looked at often.
+    is_stopping: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -63,7 +65,13 @@ impl Worker {
         !needs.stop
     }
 
+    /// Whether the store is being closed.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Acquire)
+    }
+
     pub(crate) fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Release);
         lock(&self.needs).stop = true;
         self.woken.notify_one();
     }
@@ -141,7 +149,8 @@ impl Shared {
             self.sync()?;
         }
         self.seal_all()?;
-        if self.is_checkpoint_due(self.options.checkpoint_bytes) { self.write_checkpoint() } else { Ok(()) }
+        let is_due = self.is_checkpoint_due(self.options.checkpoint_bytes);
+        if is_due { self.write_checkpoint_behind() } else { Ok(()) }
     }
 
     /// Closes the store for appending, and cleanly.

@@ -2,9 +2,9 @@
 //!
 //! Invariant: it covers durable bytes only. While others append it is made from what lies on the disk.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::{collections::BTreeSet, io, time::Instant};
 
-use annals_checkpoint::{index_segment, write_checkpoint};
+use annals_checkpoint::{FRAME_TYPES, index_frame, index_segment, write_checkpoint};
 use annals_index::{ActiveIndex, Index};
 use annals_segment::SealedSegment;
 use annals_wire::{CheckpointHead, CoveredSegment, Digest, Watermark};
@@ -20,6 +20,17 @@ use crate::{
 
 /// At most this much of the log is ahead of its index; where it would be more, who appends waits.
 pub(crate) const LAG_BYTES_MAX: u64 = 32 << 20;
+
+/// When a checkpoint is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Moment {
+    /// Behind the appends: given up where the store is closed meanwhile, which writes one itself.
+    Behind,
+    /// While somebody waits for it.
+    Asked,
+    /// When nobody appends any more.
+    Last,
+}
 
 impl Turn {
     /// How many bytes of the newest segment's frames are in no checkpoint.
@@ -62,7 +73,7 @@ impl Shared {
         if !self.is_index_behind(&lock(&writer.turn)) {
             return Ok(());
         }
-        if let Err(error) = self.write_next_checkpoint(false) {
+        if let Err(error) = self.write_next_checkpoint(Moment::Asked) {
             self.check_writing(&lock(&writer.turn))?;
             self.incident(format!(
                 "no checkpoint was written, and the next open walks more of the log: {error}"
@@ -74,30 +85,39 @@ impl Shared {
     /// Writes a checkpoint of all that is durable.
     pub(crate) fn write_checkpoint(&self) -> Result<(), Error> {
         let _one_at_a_time = lock(&self.writer()?.checkpointing);
-        self.write_next_checkpoint(false)
+        self.write_next_checkpoint(Moment::Asked)
+    }
+
+    /// The same behind the appends.
+    pub(crate) fn write_checkpoint_behind(&self) -> Result<(), Error> {
+        let _one_at_a_time = lock(&self.writer()?.checkpointing);
+        self.write_next_checkpoint(Moment::Behind)
     }
 
     /// Writes a checkpoint when nobody appends any more.
     pub(crate) fn write_last_checkpoint(&self) -> Result<(), Error> {
         let _one_at_a_time = lock(&self.writer()?.checkpointing);
-        self.write_next_checkpoint(true)
+        self.write_next_checkpoint(Moment::Last)
     }
 
-    fn write_next_checkpoint(&self, is_last: bool) -> Result<(), Error> {
+    fn write_next_checkpoint(&self, moment: Moment) -> Result<(), Error> {
         let writer = self.writer()?;
-        let landmark = {
+        let (landmark, before) = {
             let mut turn = lock(&writer.turn);
             self.check_writing(&turn)?;
             // Tried once: where it cannot be written, that is told, and the store does without it.
             turn.owes_checkpoint = false;
             turn.is_checkpoint_asked = false;
             self.is_checkpoint_damaged.store(false, Ordering::Release);
-            turn.checkpointed_bytes = turn.durable.bytes;
-            turn.landmark.clone()
+            let durable = turn.durable.bytes;
+            (turn.landmark.clone(), std::mem::replace(&mut turn.checkpointed_bytes, durable))
         };
         let _span = tracing::debug_span!("checkpoint", store = %self.report.store).entered();
         let start = Instant::now();
-        let tables = self.tables(&landmark, is_last)?;
+        let Some(tables) = self.tables(&landmark, moment)? else {
+            lock(&writer.turn).checkpointed_bytes = before;
+            return Ok(());
+        };
         let checkpoint = self.head(&landmark).encode(&tables);
         writer.space.check_derived(checkpoint.len() as u64)?;
         write_checkpoint(&*self.directory, &checkpoint)?;
@@ -106,18 +126,48 @@ impl Shared {
     }
 
     /// The tables of the newest segment's frames before `landmark`. They are walked again, off the path of the
-    /// appends; but the last time the index in memory is encoded, where it has just these events.
-    fn tables(&self, landmark: &Landmark, is_last: bool) -> Result<Vec<u8>, Error> {
+    /// appends; but the last time the index in memory is encoded, where it has just these events. `None` where the walk
+    /// was given up.
+    fn tables(&self, landmark: &Landmark, moment: Moment) -> Result<Option<Vec<u8>>, Error> {
         let place = landmark.prefix(self.report.store);
-        if is_last && let PartIndex::Active(index) = &self.view().last().index {
+        if moment == Moment::Last
+            && let PartIndex::Active(index) = &self.view().last().index
+        {
             let index = index.read().unwrap_or_else(PoisonError::into_inner);
             if is_of(&index, landmark) {
-                return Ok(seal::encode(&index, &place, Digest::NONE));
+                return Ok(Some(seal::encode(&index, &place, Digest::NONE)));
             }
         }
         let prefix = SealedSegment::new(Arc::clone(&self.directory), place, false);
-        let (index, _) = index_segment(&prefix)?;
-        Ok(seal::encode(&index, &place, Digest::NONE))
+        let index = match moment {
+            Moment::Behind => self.index_behind(&prefix, landmark)?,
+            Moment::Asked | Moment::Last => Some(index_segment(&prefix)?.0),
+        };
+        Ok(index.map(|index| seal::encode(&index, &place, Digest::NONE)))
+    }
+
+    /// The index of `prefix`, which ends at `landmark`; `None` where the thread is to stop.
+    fn index_behind(
+        &self,
+        prefix: &SealedSegment,
+        landmark: &Landmark,
+    ) -> Result<Option<ActiveIndex>, Error> {
+        let worker = &self.writer()?.worker;
+        let mut index = ActiveIndex::new(landmark.first_sequence);
+        let event_count = (landmark.sequence.0 + 1).saturating_sub(landmark.first_sequence.0);
+        index.reserve(usize::try_from(event_count).unwrap_or(0));
+        let scanned = prefix.scan(FRAME_TYPES, &mut |offset, frame| {
+            if worker.is_stopping() {
+                let given_up = io::ErrorKind::Interrupted.into();
+                return Err(annals_segment::Error::io("walk", prefix.path())(given_up));
+            }
+            index_frame(&mut index, prefix.path(), offset, frame).map(drop)
+        });
+        match scanned {
+            Ok(_) => Ok(Some(index)),
+            Err(_) if worker.is_stopping() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn head(&self, landmark: &Landmark) -> CheckpointHead {
@@ -163,4 +213,23 @@ fn is_of(index: &ActiveIndex, landmark: &Landmark) -> bool {
     index.first_sequence() == landmark.first_sequence
         && behind == landmark.sequence.0 + 1
         && last_control.is_none_or(|offset| u64::from(offset) < landmark.offset)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Background, Coordinate, Kind, MemoryDirectory, NewEvent, Options};
+
+    #[test]
+    fn one_that_is_begun_when_the_store_is_closed_is_left_to_the_close() {
+        let memory = MemoryDirectory::new();
+        let options = || Options::new().create(true).background(Background::Manual);
+        let store = options().open_on(memory.clone()).unwrap();
+        let at = Coordinate::new("a:1", "scope").unwrap();
+        store.append(&NewEvent::new(&at, Kind::new(0x2001).unwrap(), &[7; 100_000])).unwrap();
+        store.shared.writer().unwrap().worker.stop();
+        store.shared.write_checkpoint_behind().unwrap();
+        assert!(memory.file("CHECKPOINT").is_none() && store.shared.is_checkpoint_due(1_000));
+        store.close().unwrap();
+        assert_eq!(options().open_on(memory).unwrap().report().events.checkpoint, 1);
+    }
 }
