@@ -38,6 +38,9 @@ enum Stores {
     /// What conditions add to durable appends, tickets, and queries for few events among many
     #[command(disable_help_flag = true)]
     Conditions(Words),
+    /// The way from an append to a subscriber in the same process, and what idle subscriptions cost
+    #[command(disable_help_flag = true)]
+    Delivery(Words),
 }
 
 /// What the program is told, as it stands.
@@ -63,6 +66,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(Stores::Get(words)) => return run_program("get", words),
         Some(Stores::Ingest(words)) => return run_program("ingest", words),
         Some(Stores::Conditions(words)) => return run_program("conditions", words),
+        Some(Stores::Delivery(words)) => return run_program("delivery", words),
         None => {}
     }
     for (package, name) in chosen(arguments.name.as_deref())? {

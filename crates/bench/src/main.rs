@@ -34,6 +34,7 @@ mod appender;
 mod probe;
 
 mod conditions;
+mod delivery;
 mod get;
 mod ingest;
 mod open;
@@ -65,6 +66,8 @@ enum Verb {
     Ingest(ingest::Arguments),
     /// Measure what conditions add to durable appends, tickets, and queries for few events among many
     Conditions(conditions::Arguments),
+    /// Measure the way from an append to a subscriber in the same process, and what idle subscriptions cost
+    Delivery(delivery::Arguments),
     /// One measurement of `open`, in a process of its own
     #[command(hide = true)]
     Probe(probe::Arguments),
@@ -80,6 +83,7 @@ fn main() -> ExitCode {
         Verb::Get(arguments) => get::run(&arguments),
         Verb::Ingest(arguments) => ingest::run(&arguments),
         Verb::Conditions(arguments) => conditions::run(&arguments),
+        Verb::Delivery(arguments) => delivery::run(&arguments),
         Verb::Probe(arguments) => probe::run(&arguments),
         Verb::Append(arguments) => appender::run(&arguments),
     };

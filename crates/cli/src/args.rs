@@ -16,6 +16,7 @@ use crate::{
     inspect::Inspect,
     read::Read,
     streams::Streams,
+    tail::Tail,
 };
 
 const EXAMPLES: &str = "\
@@ -24,6 +25,7 @@ Examples:
   zcat events.ndjson.gz | annals import
   annals streams
   annals read --scope shop/eu --entity order:42
+  annals tail -f --kind order.placed
   annals export --kind order.placed --limit 10
   annals verify
   annals backup /mnt/backup/history
@@ -63,6 +65,7 @@ pub(crate) enum Command {
     Append(Append),
     Get(Get),
     Read(Read),
+    Tail(Tail),
     Streams(Streams),
     Cursors(Cursors),
     /// Show what the store holds, and what opening it found

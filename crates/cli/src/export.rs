@@ -2,10 +2,16 @@
 
 use std::path::Path;
 
-use annals::{Kind, Query, QueryItem, Sequence, Store};
+use annals::{Query, QueryItem, Sequence, Store};
 use clap::Args;
 
-use crate::{cloudevents, failure::Failure, opening, output::Console, show::KindNames};
+use crate::{
+    cloudevents,
+    failure::Failure,
+    opening,
+    output::Console,
+    show::{KindNames, find_kind},
+};
 
 const DETAILS: &str = "\
 An imported event is exported as the line that it was, equal as JSON. Of an
@@ -74,12 +80,4 @@ impl Export {
         }
         Ok(Query::of(item))
     }
-}
-
-/// The kind with this name, or this number. One that nobody ever used is refused: it is spelled wrong.
-fn find_kind(store: &Store, name: &str) -> Result<Kind, Failure> {
-    let number =
-        || u16::from_str_radix(name.strip_prefix("0x")?, 16).ok().and_then(|number| Kind::new(number).ok());
-    let kind = store.find_kind(name).or_else(number);
-    kind.ok_or_else(|| Failure::Refused(format!("no kind has the name {name}")))
 }

@@ -22,6 +22,7 @@ mod import;
 mod get;
 mod read;
 mod streams;
+mod tail;
 
 mod cursors;
 
@@ -83,6 +84,7 @@ fn run(args: Args, console: &mut Console<'_>) -> Result<(), Failure> {
         Command::Append(append) => append.run(&store, console),
         Command::Get(get) => get.run(&store, console),
         Command::Read(read) => read.run(&store, console),
+        Command::Tail(tail) => tail.run(&store, console),
         Command::Streams(streams) => streams.run(&store, console),
         Command::Cursors(cursors) => cursors.run(&store, console),
         Command::Stat => stat::run(&store, console),

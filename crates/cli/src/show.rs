@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     base64,
+    failure::Failure,
     output::{facts, printable},
     time,
 };
@@ -28,9 +29,21 @@ impl KindNames {
         Self(store.kind_names().into_iter().collect())
     }
 
+    pub(crate) fn has(&self, kind: Kind) -> bool {
+        self.0.contains_key(&kind)
+    }
+
     pub(crate) fn name(&self, kind: Kind) -> Cow<'_, str> {
         self.0.get(&kind).map_or_else(|| Cow::Owned(kind.to_string()), |name| Cow::Borrowed(name.as_str()))
     }
+}
+
+/// The kind with this name, or this number. One that nobody ever used is refused: it is spelled wrong.
+pub(crate) fn find_kind(store: &Store, name: &str) -> Result<Kind, Failure> {
+    let number =
+        || u16::from_str_radix(name.strip_prefix("0x")?, 16).ok().and_then(|number| Kind::new(number).ok());
+    let kind = store.find_kind(name).or_else(number);
+    kind.ok_or_else(|| Failure::Refused(format!("no kind has the name {name}")))
 }
 
 /// An event for programs to read. Bytes that are no text are in base64.

@@ -194,6 +194,18 @@ impl Shared {
         }
     }
 
+    /// Lets go of the log, and makes durable what was written. No frame and no checkpoint is written: who wants that
+    /// closes the store. Whoever only reads goes on.
+    pub(crate) fn let_go(&self) {
+        let Some(writer) = &self.writer else { return };
+        let mut turn = lock(&writer.turn);
+        turn.frontier = None;
+        let Some(log) = turn.log.take() else { return };
+        if let Err(error) = log.abandon() {
+            tracing::error!(%error, "the store was dropped, and what was written could not be made durable");
+        }
+    }
+
     /// Starts the thread where it waits for that.
     pub(crate) fn start_worker(&self) {
         let Some(writer) = &self.writer else { return };
@@ -228,15 +240,3 @@ impl Shared {
 
 /// A tail that is longer than this is worth a checkpoint when the store is closed.
 const CLOSING_TAIL_BYTES: u64 = 64 << 10;
-
-impl Drop for Shared {
-    /// Makes durable what was written. No frame and no checkpoint is written: who wants that closes the store.
-    fn drop(&mut self) {
-        let Some(writer) = &mut self.writer else { return };
-        let turn = writer.turn.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let Some(log) = turn.log.take() else { return };
-        if let Err(error) = log.abandon() {
-            tracing::error!(%error, "the store was dropped, and what was written could not be made durable");
-        }
-    }
-}

@@ -16,9 +16,9 @@ use crate::{
     open::{ATTEMPTS, Beside},
     part::{Frames, PartIndex},
     store::{Shared, lock},
-    sync::{Arc, AtomicBool, Mutex, Ordering, PoisonError, Weak},
+    sync::{Arc, AtomicBool, Mutex, Ordering, PoisonError},
     view::{Trouble, View},
-    watch::{Patience, Watch, Woken},
+    watch::{Patience, Woken},
 };
 
 /// How long a follower that waits does not look, at first and where nothing comes.
@@ -75,6 +75,12 @@ impl Following {
         followed.shown = found.newest();
         Self { followed: Mutex::new(followed), is_watched: AtomicBool::new(false) }
     }
+
+    /// Looks for all who wait, unless somebody does.
+    fn watch(&self) -> Option<Watching<'_>> {
+        let is_mine = !self.is_watched.swap(true, Ordering::SeqCst);
+        is_mine.then_some(Watching(&self.is_watched))
+    }
 }
 
 impl Store {
@@ -106,6 +112,32 @@ impl Store {
 }
 
 impl Shared {
+    /// As [`crate::watch::Watch::wait`], also where the store follows another's: of those who wait one looks for all,
+    /// now and then.
+    pub(crate) fn wait(
+        &self,
+        after: Sequence,
+        is_ending: &AtomicBool,
+        patience: Patience,
+    ) -> Result<Woken, Error> {
+        let Some(following) = &self.following else { return Ok(self.watch.wait(after, is_ending, patience)) };
+        let mut pause = PAUSE_MIN;
+        loop {
+            let visible = self.watch.visible();
+            let watching = following.watch();
+            if watching.is_some() || patience.is_over() {
+                self.refresh()?;
+            }
+            let rest = if watching.is_some() { pause } else { PAUSE_MAX };
+            let woken = self.watch.wait(after, is_ending, patience.at_most(rest));
+            drop(watching);
+            if woken != Woken::Late || patience.is_over() {
+                return Ok(woken);
+            }
+            pause = if self.watch.visible() > visible { PAUSE_MIN } else { (pause * 2).min(PAUSE_MAX) };
+        }
+    }
+
     /// Takes in what the writer has published since.
     pub(crate) fn refresh(&self) -> Result<(), Error> {
         let Some(following) = &self.following else { return Ok(()) };
@@ -311,49 +343,4 @@ impl Drop for Watching<'_> {
     fn drop(&mut self) {
         self.0.store(false, Ordering::SeqCst);
     }
-}
-
-/// As [`Watch::wait`], for a store that may follow another's: of those who wait one looks for all, now and then.
-/// `store` is held only while it looks.
-pub(crate) fn wait(
-    store: &Weak<Shared>,
-    watch: &Watch,
-    after: Sequence,
-    is_ending: &AtomicBool,
-    patience: Patience,
-) -> Result<Woken, Error> {
-    let mut pause = PAUSE_MIN;
-    loop {
-        let Some(shared) = store.upgrade().filter(|shared| shared.following.is_some()) else {
-            return Ok(watch.wait(after, is_ending, patience));
-        };
-        let visible = watch.visible();
-        let woken = wait_once(shared, after, is_ending, patience, pause)?;
-        if woken != Woken::Late || patience.is_over() {
-            return Ok(woken);
-        }
-        pause = if watch.visible() > visible { PAUSE_MIN } else { (pause * 2).min(PAUSE_MAX) };
-    }
-}
-
-/// Looks, and waits for a `pause`; or for longer, where somebody else looks.
-fn wait_once(
-    shared: Arc<Shared>,
-    after: Sequence,
-    is_ending: &AtomicBool,
-    patience: Patience,
-    pause: Duration,
-) -> Result<Woken, Error> {
-    let (watch, following) = (Arc::clone(&shared.watch), shared.following.clone());
-    let Some(following) = following else { return Ok(Woken::Late) };
-    let is_mine = !following.is_watched.swap(true, Ordering::SeqCst);
-    let watching = is_mine.then(|| Watching(&following.is_watched));
-    if is_mine || patience.is_over() {
-        shared.refresh()?;
-    }
-    drop(shared);
-    let pause = if is_mine { pause } else { PAUSE_MAX };
-    let woken = watch.wait(after, is_ending, patience.at_most(pause));
-    drop(watching);
-    Ok(woken)
 }

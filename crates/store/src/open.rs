@@ -188,7 +188,7 @@ fn open_beside(
     };
     let files = options.open_files(directory);
     let mut found = Beside::look(options, directory, &files, frontier, epoch)?;
-    let following = Arc::new(Following::new(taken, epoch, &mut found));
+    let following = Following::new(taken, epoch, &mut found);
     let Beside { mut report, view, visible, fold, .. } = found;
     report.no_space = no_space.map(ToString::to_string);
     let metrics = Metrics::of(report.store);

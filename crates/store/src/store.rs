@@ -26,7 +26,8 @@ pub struct Store {
     _hold: Arc<Hold>,
 }
 
-/// Shared by all clones and by nothing else: when the last of them goes, so does the thread, before that returns.
+/// Shared by all clones and by tickets, and by nothing that only reads: when the last of them goes, so do the thread,
+/// the log and its lock, before that returns.
 #[derive(Debug)]
 struct Hold(Arc<Shared>);
 
@@ -34,6 +35,7 @@ impl Drop for Hold {
     fn drop(&mut self) {
         self.0.stop_worker();
         self.0.watch.close();
+        self.0.let_go();
     }
 }
 
@@ -59,7 +61,7 @@ pub(crate) struct Shared {
     /// `None` where the store was opened for reading only.
     pub(crate) writer: Option<Writer>,
     /// `None` where it was not.
-    pub(crate) following: Option<Arc<Following>>,
+    pub(crate) following: Option<Following>,
 }
 
 impl Store {

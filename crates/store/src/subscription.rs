@@ -1,8 +1,7 @@
 //! Subscriptions: the events that a query asks for, those that are there and then those that come, in one go.
 //!
 //! Invariant: each visible event that matches is delivered once, in order of sequence, and nothing that is not visible.
-//! A subscription has no thread, nothing in the store knows it, and it keeps neither the store nor its lock: it holds
-//! the store only while it looks.
+//! A subscription has no thread, nothing in the store knows it, and it keeps neither the store's thread nor its lock.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -10,19 +9,19 @@ use annals_index::{Direction, Query};
 use annals_wire::Sequence;
 
 use crate::{
-    Error, Event, Store, follow,
+    Error, Event, Store,
     read::{Asked, ROWS_AHEAD_FIRST, ROWS_AHEAD_MAX, Walk},
     store::Shared,
-    sync::{Arc, AtomicBool, Ordering, Weak},
+    sync::{Arc, AtomicBool, Ordering},
     view::Found,
     watch::{Patience, Watch, Woken},
 };
 
 /// The events that a query asks for, from some position on and for as long as the store is open.
 ///
-/// As an iterator it waits for the next event, and ends with `None` when the store was closed and everything that can
-/// be read was delivered, when the last clone of the store is gone, or when it was [told to end](Self::ender). After an
-/// error it ends too; [`Subscription::position`] says where to begin again. Whoever does not want to wait for ever asks
+/// As an iterator it waits for the next event, and ends with `None` when the store was closed, or its last clone
+/// dropped, and everything that can be read was delivered; or when it was [told to end](Self::ender). After an error it
+/// ends too; [`Subscription::position`] says where to begin again. Whoever does not want to wait for ever asks
 /// [`Subscription::next_within`] or [`Subscription::try_next`].
 ///
 /// It takes from the store what it is asked for, so that a slow one holds up nobody, and takes no memory for what it
@@ -30,8 +29,7 @@ use crate::{
 #[derive(Debug)]
 #[must_use = "nothing is read before it is asked for"]
 pub struct Subscription {
-    store: Weak<Shared>,
-    watch: Arc<Watch>,
+    shared: Arc<Shared>,
     asked: Asked,
     /// Everything up to here was looked at.
     seen: Sequence,
@@ -81,8 +79,7 @@ impl Store {
         let keys = query.key_sets(self.id());
         self.shared.metrics.subscriptions.increment(1);
         Subscription {
-            store: Arc::downgrade(&self.shared),
-            watch: Arc::clone(&self.shared.watch),
+            shared: Arc::clone(&self.shared),
             asked: Asked { query, keys, times: Vec::new() },
             seen: Sequence(0),
             ahead: VecDeque::new(),
@@ -98,8 +95,7 @@ impl Store {
     /// [`Error::Closed`] or [`Error::Stopped`] where nothing behind `after` will come; as [`Store::refresh`] where the
     /// store was opened for reading only.
     pub fn wait_visible(&self, after: Sequence, timeout: Duration) -> Result<Sequence, Error> {
-        let (shared, is_ending) = (Arc::downgrade(&self.shared), AtomicBool::new(false));
-        match follow::wait(&shared, &self.shared.watch, after, &is_ending, Patience::of(timeout))? {
+        match self.shared.wait(after, &AtomicBool::new(false), Patience::of(timeout))? {
             Woken::ToRead | Woken::Late => Ok(self.last_sequence()),
             Woken::ToEnd => Err(self.shared.watch.end()),
         }
@@ -116,7 +112,7 @@ impl Subscription {
 
     /// Begins behind what can be read now.
     pub fn from_now(self) -> Self {
-        let visible = self.watch.visible();
+        let visible = self.shared.watch.visible();
         self.after(visible)
     }
 
@@ -130,13 +126,13 @@ impl Subscription {
     /// How many visible events lie behind the position, of which some may not match.
     #[must_use]
     pub fn lag(&self) -> u64 {
-        self.watch.visible().0.saturating_sub(self.position().0)
+        self.shared.watch.visible().0.saturating_sub(self.position().0)
     }
 
     /// What ends this subscription from another thread.
     #[must_use]
     pub fn ender(&self) -> Ender {
-        Ender { watch: Arc::clone(&self.watch), is_ending: Arc::clone(&self.is_ending) }
+        Ender { watch: Arc::clone(&self.shared.watch), is_ending: Arc::clone(&self.is_ending) }
     }
 
     /// The next event, where it can be read already. Does not wait.
@@ -174,49 +170,51 @@ impl Subscription {
             if let Some(event) = self.look()? {
                 return Ok(Some(event));
             }
-            match follow::wait(&self.store, &self.watch, self.seen, &self.is_ending, patience)? {
+            match self.shared.wait(self.seen, &self.is_ending, patience)? {
                 Woken::ToRead => {}
                 Woken::Late => return Ok(None),
                 Woken::ToEnd if self.is_ending.load(Ordering::SeqCst) => return Err(Error::Closed),
-                Woken::ToEnd => return Err(self.watch.end()),
+                Woken::ToEnd => return Err(self.shared.watch.end()),
             }
         }
     }
 
     /// The next event of those that can be read now.
     fn look(&mut self) -> Result<Option<Event>, Error> {
-        let shared = self.store.upgrade().ok_or_else(|| self.watch.end())?;
         loop {
             if let Some(found) = self.ahead.front() {
                 // It may have been hidden since it was found.
-                let event =
-                    if shared.view().hidden.contains(found.sequence) { None } else { Some(found.read()?) };
+                let event = if self.shared.view().hidden.contains(found.sequence) {
+                    None
+                } else {
+                    Some(found.read()?)
+                };
                 self.ahead.pop_front();
                 match event {
-                    Some(event) => return Ok(Some(event.with_kinds(&shared.kinds))),
+                    Some(event) => return Ok(Some(event.with_kinds(&self.shared.kinds))),
                     None => continue,
                 }
             }
-            let visible = self.watch.visible();
+            let visible = self.shared.watch.visible();
             if visible <= self.seen {
                 // Who waits has no room.
                 self.ahead = VecDeque::new();
                 self.rows_ahead = ROWS_AHEAD_FIRST;
                 return Ok(None);
             }
-            self.look_ahead(&shared, visible)?;
+            self.look_ahead(visible)?;
         }
     }
 
     /// Finds the next events up to `visible`, some of them where there are many.
-    fn look_ahead(&mut self, shared: &Shared, visible: Sequence) -> Result<(), Error> {
+    fn look_ahead(&mut self, visible: Sequence) -> Result<(), Error> {
         // Where the times lie that a query names is another matter each time: what is later may have come since.
-        self.asked.times = shared.ask(|view| view.times(&self.asked.query))?;
+        self.asked.times = self.shared.ask(|view| view.times(&self.asked.query))?;
         let outer = self.asked.query.sequences(&self.asked.times);
         let sequences = outer.start.max(self.seen.0 + 1)..outer.end.min(visible.0.saturating_add(1));
         let revisions = 1..u64::MAX;
         let walk = Walk { direction: Direction::Forward, visible, sequences, revisions, with_hidden: false };
-        let (found, walk) = shared.ask(|view| {
+        let (found, walk) = self.shared.ask(|view| {
             let mut walk = walk.clone();
             Ok((walk.find(view, &self.asked, self.rows_ahead)?, walk))
         })?;
@@ -241,8 +239,6 @@ impl Iterator for Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        if let Some(shared) = self.store.upgrade() {
-            shared.metrics.subscriptions.decrement(1);
-        }
+        self.shared.metrics.subscriptions.decrement(1);
     }
 }

@@ -9,7 +9,6 @@ use crate::{
     Condition, Durability, Error, NewEvent, Receipt, Store,
     append::Stay,
     store::{Shared, lock},
-    sync::Arc,
     turn::Turn,
 };
 
@@ -17,7 +16,7 @@ use crate::{
 #[derive(Debug)]
 #[must_use = "nobody knows whether it became durable unless the ticket is asked"]
 pub struct Ticket {
-    shared: Arc<Shared>,
+    store: Store,
     receipts: Vec<Receipt>,
     last: Sequence,
 }
@@ -49,12 +48,12 @@ impl Ticket {
     /// [`Error::Stopped`] where a write failed first: whether it was appended is unknown until the store is opened
     /// again.
     pub fn is_durable(&self) -> Result<bool, Error> {
-        let Some(writer) = &self.shared.writer else { return Ok(true) };
+        let Some(writer) = &self.store.shared.writer else { return Ok(true) };
         let turn = lock(&writer.turn);
         if self.last <= turn.durable.sequence {
             return Ok(true);
         }
-        self.shared.check_writing(&turn)?;
+        self.store.shared.check_writing(&turn)?;
         Ok(false)
     }
 
@@ -63,7 +62,7 @@ impl Ticket {
     /// # Errors
     /// As [`Ticket::is_durable`].
     pub fn wait(mut self) -> Result<Vec<Receipt>, Error> {
-        self.shared.wait_durable(self.last)?;
+        self.store.shared.wait_durable(self.last)?;
         for receipt in &mut self.receipts {
             receipt.durability = Durability::Durable;
         }
@@ -119,7 +118,7 @@ impl Store {
         let receipts = self.shared.append(events, condition, Stay::Placed { waits_for_room });
         let receipts = receipts.map_err(|error| self.shared.name_frontier(error))?;
         let last = receipts.iter().map(|receipt| receipt.sequence).max().unwrap_or_default();
-        Ok(Ticket { shared: Arc::clone(&self.shared), receipts, last })
+        Ok(Ticket { store: self.clone(), receipts, last })
     }
 
     /// Waits until the event with `sequence`, and so every one before it, is durable.

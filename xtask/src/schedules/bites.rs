@@ -18,7 +18,9 @@ const GROUP: &str = "crates/store/src/group.rs";
 const PART: &str = "crates/store/src/part.rs";
 const SEAL: &str = "crates/store/src/seal.rs";
 const STORE: &str = "crates/store/src/store.rs";
+const SUBSCRIPTION: &str = "crates/store/src/subscription.rs";
 const TICKET: &str = "crates/store/src/ticket.rs";
+const WATCH: &str = "crates/store/src/watch.rs";
 
 /// The turn after a flight, with those who wait woken before it is published, and behind it.
 const WOKEN_FIRST: &str = "        self.landed(group).notify_all();
@@ -216,6 +218,28 @@ pub(super) const BITES: &[Bite] = &[
         path: APPEND,
         line: "None => self.ask(|_| condition.find_in_part(cold.view.store, cold.view.last()))?,",
         instead: "None => None,",
+    },
+    // Who publishes stores before it looks whether anybody waits.
+    Bite {
+        model: "a_subscriber_that_waits_is_told_of_each_event",
+        path: WATCH,
+        line: "        self.visible.store(visible.0, Ordering::SeqCst);\n        \
+               if self.waiting.load(Ordering::SeqCst) > 0 {",
+        instead: "        let is_awaited = self.waiting.load(Ordering::SeqCst) > 0;\n        \
+                  self.visible.store(visible.0, Ordering::SeqCst);\n        if is_awaited {",
+    },
+    // The end is told to who waits.
+    Bite {
+        model: "a_subscriber_that_waits_is_told_of_the_end",
+        path: WATCH,
+        line: "            *phase = Phase::Closed;\n        }\n        drop(phase);\n        self.changed.notify_all();",
+        instead: "            *phase = Phase::Closed;\n        }",
+    },
+    Bite {
+        model: "a_subscriber_that_waits_is_told_of_the_end",
+        path: SUBSCRIPTION,
+        line: "        self.is_ending.store(true, Ordering::SeqCst);\n        self.watch.wake();",
+        instead: "        self.is_ending.store(true, Ordering::SeqCst);",
     },
 ];
 

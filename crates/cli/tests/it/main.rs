@@ -15,4 +15,5 @@ mod inspect;
 mod kill;
 mod lanes;
 mod read;
+mod tail;
 mod verify;

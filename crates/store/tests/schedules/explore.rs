@@ -18,7 +18,7 @@ use shuttle::{
     scheduler::{PctScheduler, RandomScheduler, Schedule, Scheduler, Task, TaskId},
 };
 
-use crate::{closing, disk::Wanted, groups, replacing, rotating, stopping, tickets};
+use crate::{closing, disk::Wanted, groups, replacing, rotating, stopping, subscribing, tickets};
 
 /// One promise, and the function that asserts it.
 pub(crate) struct Model {
@@ -34,8 +34,15 @@ impl Model {
     }
 }
 
-const MODULES: [&[Model]; 6] =
-    [groups::MODELS, stopping::MODELS, rotating::MODELS, replacing::MODELS, closing::MODELS, tickets::MODELS];
+const MODULES: [&[Model]; 7] = [
+    groups::MODELS,
+    stopping::MODELS,
+    rotating::MODELS,
+    replacing::MODELS,
+    closing::MODELS,
+    tickets::MODELS,
+    subscribing::MODELS,
+];
 
 /// How often PCT lowers a thread's priority at a random step, and one.
 const PCT_DEPTH: usize = 4;

@@ -26,6 +26,8 @@ mod rotating;
 #[cfg(shuttle)]
 mod stopping;
 #[cfg(shuttle)]
+mod subscribing;
+#[cfg(shuttle)]
 mod tickets;
 
 #[cfg(shuttle)]
