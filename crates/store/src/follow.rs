@@ -68,8 +68,8 @@ enum Word {
 }
 
 impl Following {
-    /// Of a store that `found` is of, which was looked at after `taken` had stood in the frontier's file and while the
-    /// writer with `epoch` lived.
+    /// Of a store that `found` is of, as far as `taken` says, while the writer with `epoch` lived. What stands in the
+    /// frontier's file where none did is not known, and looked at when it is first asked for.
     pub(crate) fn new(taken: Option<Frontier>, epoch: Option<u64>, found: &mut Beside) -> Self {
         let mut followed = Followed { taken, epoch, growing: found.growing.take(), ..Followed::default() };
         followed.shown = found.newest();

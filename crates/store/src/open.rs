@@ -8,7 +8,7 @@ use annals_checkpoint::{FRAME_TYPES, Fold, Load, Loaded, OpenReport, PartIndex, 
 use annals_index::ActiveIndex;
 use annals_segment::{
     Access, CHECKPOINT, Directory, Inventory, Layout, Log, LogOptions, MANIFEST, Note, OpenFiles, Position,
-    Recovery, SealedPlace, SealedSegment, WriterLock, find_frontier, live_epoch, read_frontier, segment_name,
+    Recovery, SealedPlace, SealedSegment, WriterLock, live_epoch, read_frontier, segment_name,
 };
 use annals_wire::{Frontier, Recorded, SEGMENT_HEADER_LEN, SegmentId, Sequence};
 
@@ -149,10 +149,8 @@ fn open_to_read(
 ) -> Result<Store, Error> {
     let mut attempt = 0;
     loop {
-        // What is published from now on is taken in later. Where nobody lives, nobody believes what stands there.
-        let taken = find_frontier(&**directory).ok().flatten();
         let epoch = live_epoch(&**directory)?;
-        match open_beside(options, directory, (taken, epoch), no_space) {
+        match open_beside(options, directory, epoch, no_space) {
             Err(error)
                 if epoch.is_some() && attempt < ATTEMPTS && !matches!(error, Error::NewerVersion { .. }) =>
             {
@@ -175,11 +173,11 @@ fn has_changed(directory: &Arc<dyn Directory>, epoch: Option<u64>, store: &Store
     Ok(read_frontier(&**directory, epoch)?.is_some())
 }
 
-/// Opens for reading only, beside the writer with an epoch where there is one; before, the frontier stood there.
+/// Opens for reading only, beside the writer with `epoch` where there is one.
 fn open_beside(
     options: &Options,
     directory: &Arc<dyn Directory>,
-    (taken, epoch): (Option<Frontier>, Option<u64>),
+    epoch: Option<u64>,
     no_space: Option<&Arc<annals_segment::Error>>,
 ) -> Result<Store, Error> {
     let frontier = match epoch {
@@ -188,7 +186,7 @@ fn open_beside(
     };
     let files = options.open_files(directory);
     let mut found = Beside::look(options, directory, &files, frontier, epoch)?;
-    let following = Following::new(taken, epoch, &mut found);
+    let following = Following::new(frontier, epoch, &mut found);
     let Beside { mut report, view, visible, fold, .. } = found;
     report.no_space = no_space.map(ToString::to_string);
     let metrics = Metrics::of(report.store);
