@@ -2,14 +2,14 @@
 
 use annals_segment::{Directory, Inventory, MemoryDirectory, live_epoch, read_frontier, segment_name};
 use annals_wire::{
-    FRONTIER_LEN, Frontier, Generation, Publication, SEGMENT_HEADER_LEN, STATE_HEADER_LEN, SegmentHeader,
-    StateHeader,
+    FRONTIER_LEN, Frontier, Generation, Publication, SEGMENT_HEADER_LEN, SNAPSHOT_HEADER_LEN,
+    STATE_HEADER_LEN, SegmentHeader, SnapshotHeader, StateHeader,
 };
 
 use super::resealed;
 
-/// The input as a segment's header, as FRONTIER, as a published state and the mark that it leaves, as LOCK and as a
-/// file's name.
+/// The input as a segment's header, as FRONTIER, as a published state and the mark that it leaves, as a snapshot,
+/// as LOCK and as a file's name.
 ///
 /// Must hold: no panic; a structure that is accepted encodes to the bytes that it was decoded from, its
 /// checksum as it is or set right; a file has one role, and is a segment only under the one name that it can
@@ -26,6 +26,7 @@ pub fn small_files(input: &[u8]) {
         read_header(&with_len(SEGMENT_HEADER_LEN));
         read_frontier_file(&with_len(FRONTIER_LEN));
         read_state(&with_len(STATE_HEADER_LEN));
+        read_snapshot(&with_len(SNAPSHOT_HEADER_LEN));
     }
     if let Ok(publication) = Publication::decode(input) {
         assert_eq!(publication.encode(), input);
@@ -48,6 +49,14 @@ fn read_state(bytes: &[u8]) {
     if let Ok((again, state)) = StateHeader::decode_file(bytes) {
         assert_eq!((again, state), (header, &bytes[STATE_HEADER_LEN..]));
         assert_eq!(StateHeader::new(header.store, header.position, state), header);
+    }
+}
+
+fn read_snapshot(bytes: &[u8]) {
+    let Ok(header) = SnapshotHeader::decode(bytes) else { return };
+    assert_eq!(header.encode(), bytes[..SNAPSHOT_HEADER_LEN]);
+    if let Ok((again, state)) = SnapshotHeader::decode_file(bytes) {
+        assert_eq!((again, state), (header, &bytes[SNAPSHOT_HEADER_LEN..]));
     }
 }
 

@@ -1,7 +1,8 @@
 //! Annals' bytes: how every structure on disk is laid out, encoded, decoded and checked.
 //!
 //! **Owns** the frame codec, event headers, control records, segment headers, manifest, frontier, footer,
-//! index run, checkpoint, published states and the records of groups, the identifiers and strings in them, their checksums and hashes, and their versions. It is the
+//! index run, checkpoint, published states, snapshots and the records of groups, the identifiers and strings in
+//! them, their checksums and hashes, and their versions. It is the
 //! only crate that knows a byte position inside a structure.
 //!
 //! **Does not** open a file, read a clock, start a thread or trust a length: everything here is a pure
@@ -34,6 +35,7 @@ mod pages;
 mod run;
 mod segment_header;
 mod sieve;
+mod snapshot;
 mod state;
 mod table_bytes;
 
@@ -70,6 +72,7 @@ pub use run::{
 };
 pub use segment_header::{PreviousEnd, SEGMENT_HEADER_LEN, SEGMENT_LEN_MAX, SegmentHeader};
 pub use sieve::{SIEVE_LINE_LEN, SieveBuilder, SieveLine, SieveLook, SievePlace};
+pub use snapshot::{SNAPSHOT_HEADER_LEN, SnapshotHeader, hidden_digest, stream_digest};
 pub use state::{LogPosition, PUBLICATION_LEN, Publication, STATE_HEADER_LEN, StateHeader};
 pub use table_bytes::{FetchBytes, TableBytes};
 

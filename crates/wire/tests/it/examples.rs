@@ -7,8 +7,8 @@ use annals_wire::{
     ConsumerName, Control, CoveredSegment, CursorRecord, Depth, Digest, Error, FooterTrailer, Fork, Frame,
     FrameHeader, FrameType, Frontier, Generation, GroupRecord, Key, Kind, Lane, LogPosition, Manifest,
     NewFrame, Occurred, PreviousEnd, Publication, Recorded, Replaced, Revision, RunEntry, RunHeader,
-    RunSegment, SEGMENT_HEADER_LEN, Salt, SegmentHeader, SegmentId, Sequence, SequenceRange, StateHeader,
-    StoreId, Watermark, blake3_digest,
+    RunSegment, SEGMENT_HEADER_LEN, Salt, SegmentHeader, SegmentId, Sequence, SequenceRange, SnapshotHeader,
+    StateHeader, StoreId, StreamKey, Watermark, blake3_digest, hidden_digest, stream_digest,
 };
 
 use crate::{
@@ -229,6 +229,7 @@ pub(crate) fn examples() -> Vec<Example> {
         cursor(&store, Place { offset: 512, ..named }),
         group_record("group-record-parked", Place { offset: 512, ..named }, parked()),
         group_record("group-record-position", Place { offset: 592, ..named }, group_position(&store)),
+        snapshot(&store),
     ]
 }
 
@@ -395,6 +396,27 @@ fn group_record(name: &str, place: Place, record: GroupRecord) -> Example {
     };
     let value = (FrameType::RECORD, Sequence(7), record);
     Example::new(Structure::Frame(place), name, value, bytes, decode).at(place)
+}
+
+/// What the projection `totals` made of the first stream, whose second event is hidden.
+fn snapshot(store: &Store) -> Example {
+    let stream = StreamKey { entity: "order:42", scope: "shop/eu", lane: Lane(0) };
+    let header = SnapshotHeader {
+        store: store.store,
+        sequence: Sequence(2),
+        hash: store.last(),
+        event_count: 1,
+        fold_version: 3,
+        name: ConsumerName::new("totals").unwrap(),
+        subject: stream_digest(stream),
+        hidden: hidden_digest([SequenceRange::new(Sequence(2), Sequence(2)).unwrap()]),
+        len: STATE.len() as u64,
+        digest: blake3_digest(STATE),
+    };
+    let bytes = [&header.encode()[..], STATE].concat();
+    let decode =
+        |bytes: &[u8]| SnapshotHeader::decode_file(bytes).map(|(header, state)| (header, state.to_vec()));
+    Example::new(Structure::Snapshot, "snapshot", (header, STATE.to_vec()), bytes, decode)
 }
 
 fn indexed(event: &NewEvent, place: Place) -> Indexed {

@@ -2,7 +2,7 @@
 
 use annals_wire::{
     Batch, Coordinate, Error, EventContent, EventId, Extension, FooterTrailer, Frame, FrameType, Frontier,
-    GroupRecord, Manifest, NewFrame, SegmentHeader, Sequence, StateHeader, Tag, frame_len,
+    GroupRecord, Manifest, NewFrame, SegmentHeader, Sequence, SnapshotHeader, StateHeader, Tag, frame_len,
 };
 use proptest::{collection, prelude::*};
 
@@ -13,7 +13,7 @@ use crate::{
     new_tables::NewTables,
     strategies::{
         checkpoint_head, config, frontier, group_records, indexed_events, manifest, new_control, new_event,
-        place, segment_header, state_header, trailer,
+        place, segment_header, snapshot_header, state_header, trailer,
     },
 };
 
@@ -93,6 +93,12 @@ proptest! {
                 prop_assert!(GroupRecord::decode(&[&bytes[..], b" "].concat()).is_err());
             }
         }
+    }
+
+    #[test]
+    fn a_snapshot_is_decoded_as_it_was_encoded((header, state) in snapshot_header()) {
+        let bytes = [&header.encode()[..], &state].concat();
+        prop_assert_eq!(SnapshotHeader::decode_file(&bytes), Ok((header, &*state)));
     }
 
     #[test]

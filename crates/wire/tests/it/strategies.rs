@@ -6,7 +6,7 @@ use annals_wire::{
     Batch, Chain, CheckpointHead, CleanEnd, Consumer, ConsumerMove, ConsumerName, Control, CoveredSegment,
     Depth, Digest, EventId, FooterTrailer, Fork, Frontier, Generation, GroupRecord, Kind, Lane, LogPosition,
     Manifest, Occurred, PreviousEnd, REPLACED_COUNT_MAX, Recorded, Replaced, Revision, Salt, SegmentHeader,
-    SegmentId, Sequence, SequenceRange, StateHeader, StoreId, Watermark,
+    SegmentId, Sequence, SequenceRange, SnapshotHeader, StateHeader, StoreId, Watermark, blake3_digest,
 };
 use proptest::{collection, option, prelude::*, sample::select, test_runner::Config};
 
@@ -276,6 +276,30 @@ prop_compose! {
             GroupRecord::Position { number, sequence: position, hash },
             GroupRecord::Reset { number, sequence: position, hash },
         ]
+    }
+}
+
+prop_compose! {
+    pub(crate) fn snapshot_header()(
+        (store, sequence, event_count) in (store_id(), 1..=u64::MAX, any::<u64>()),
+        (name, fold_version) in ("[a-z0-9][a-z0-9._-]{0,63}", any::<u32>()),
+        digests in any::<[[u8; 32]; 3]>(),
+        state in collection::vec(any::<u8>(), 0..40),
+    ) -> (SnapshotHeader, Vec<u8>) {
+        let [hash, subject, hidden] = digests.map(Digest);
+        let header = SnapshotHeader {
+            store,
+            sequence: Sequence(sequence),
+            hash,
+            event_count: event_count.min(sequence),
+            fold_version,
+            name: ConsumerName::new(&name).unwrap(),
+            subject,
+            hidden,
+            len: state.len() as u64,
+            digest: blake3_digest(&state),
+        };
+        (header, state)
     }
 }
 

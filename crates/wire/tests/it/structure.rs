@@ -1,7 +1,8 @@
 //! The structures of the format by name, and what can be done with the bytes of any of them.
 
 use annals_wire::{
-    CheckpointHead, Error, Frame, Frontier, Manifest, STATE_HEADER_LEN, SegmentHeader, StateHeader,
+    CheckpointHead, Error, Frame, Frontier, Manifest, SNAPSHOT_HEADER_LEN, STATE_HEADER_LEN, SegmentHeader,
+    SnapshotHeader, StateHeader,
 };
 
 use crate::{
@@ -22,6 +23,7 @@ pub(crate) enum Structure {
     Run,
     Checkpoint,
     State,
+    Snapshot,
 }
 
 impl Structure {
@@ -35,6 +37,7 @@ impl Structure {
             Self::Run => read_run(bytes).map(drop),
             Self::Checkpoint => read_checkpoint(bytes),
             Self::State => StateHeader::decode_file(bytes).map(drop),
+            Self::Snapshot => SnapshotHeader::decode_file(bytes).map(drop),
             Self::Frame(place) => read_frame(&Frame::decode(bytes, place.seed(), place.offset)?),
         }
     }
@@ -45,6 +48,10 @@ impl Structure {
             Self::SegmentHeader | Self::ManifestSlot | Self::Frontier => reseal_end(bytes),
             Self::State => {
                 let header_len = bytes.len().min(STATE_HEADER_LEN);
+                reseal_end(&mut bytes[..header_len]);
+            }
+            Self::Snapshot => {
+                let header_len = bytes.len().min(SNAPSHOT_HEADER_LEN);
                 reseal_end(&mut bytes[..header_len]);
             }
             Self::Footer => reseal_footer(bytes),
@@ -67,6 +74,8 @@ impl Structure {
             Self::State => {
                 StateHeader::decode_file(bytes).map(|(header, state)| [&header.encode()[..], state].concat())
             }
+            Self::Snapshot => SnapshotHeader::decode_file(bytes)
+                .map(|(header, state)| [&header.encode()[..], state].concat()),
             Self::Footer => return,
             Self::Run => read_run(bytes).map(|(header, entries)| encode_run(&header, &entries)),
             Self::Checkpoint => {
