@@ -88,6 +88,20 @@ impl Query {
         self
     }
 
+    /// These events and those of `other`, each once.
+    #[must_use]
+    pub fn or_those_of(mut self, other: &Self) -> Self {
+        if self.items.is_empty() || other.items.is_empty() {
+            return Self::all();
+        }
+        for item in &other.items {
+            if !self.items.contains(item) {
+                self.items.push(item.clone());
+            }
+        }
+        self
+    }
+
     /// Whether `event` is one of them.
     #[must_use]
     pub fn matches(&self, event: &Event<'_>) -> bool {
@@ -342,6 +356,15 @@ mod tests {
     #[test]
     fn everything_or_something_is_everything() {
         assert_eq!(Query::all().or(QueryItem::new().scope("s")), Query::all());
+    }
+
+    #[test]
+    fn two_queries_are_one_of_the_items_of_both() {
+        let of = |scope: &str| QueryItem::new().scope(scope);
+        let (one, other) = (Query::of(of("a")).or(of("b")), Query::of(of("b")).or(of("c")));
+        assert_eq!(one.clone().or_those_of(&other), Query::of(of("a")).or(of("b")).or(of("c")));
+        assert_eq!(one.clone().or_those_of(&Query::all()), Query::all());
+        assert_eq!(Query::all().or_those_of(&one), Query::all());
     }
 
     #[test]

@@ -93,6 +93,8 @@ mod streams;
 
 mod follow;
 mod subscription;
+
+mod projection;
 mod watch;
 
 mod error;
@@ -120,6 +122,7 @@ pub use inspect::{InspectedSegment, Inspection, inspect, inspect_on};
 pub use metrics::Tally;
 pub use new_event::{Expected, NewEvent, Receipt};
 pub use options::{Background, Durability, Options};
+pub use projection::{Aggregate, Fold, Folded, Projection, ProjectionInfo, Projections};
 pub use read::Events;
 pub use stage::Stage;
 pub use stats::Stats;

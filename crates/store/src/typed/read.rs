@@ -225,9 +225,35 @@ impl Store {
     /// # }
     /// ```
     pub fn events_of<T: EventType>(&self) -> Events {
+        self.query(self.query_of::<T>())
+    }
+
+    /// The query for all events that `T` is, by the kinds that its names have by now.
+    ///
+    /// ```
+    /// # use annals::{Coordinate, Event, MemoryDirectory, NewEvent, Options};
+    /// # use serde::{Deserialize, Serialize};
+    /// # #[derive(Event, Serialize, Deserialize)]
+    /// # #[event(name = "order.placed")]
+    /// # struct Placed { chairs: u32 }
+    /// # fn main() -> Result<(), annals::Error> {
+    /// # let store = Options::new().create(true).open_on(MemoryDirectory::new())?;
+    /// # let order = Coordinate::new("order:42", "shop/eu")?;
+    /// assert_eq!(store.query(store.query_of::<Placed>()).count(), 0, "the name has no kind yet");
+    /// store.append(&NewEvent::of(&order, &Placed { chairs: 2 })?)?;
+    /// assert_eq!(store.query(store.query_of::<Placed>()).count(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn query_of<T: EventType>(&self) -> Query {
         let kinds: Vec<_> = T::schemas().iter().filter_map(|schema| self.find_kind(schema.name)).collect();
         // A kind that no name is bound to has no events, and an item without kinds would ask for all.
-        let until = if kinds.is_empty() { Sequence(0) } else { Sequence(u64::MAX) };
-        self.query(Query::of(kinds.into_iter().fold(QueryItem::new(), QueryItem::kind))).until(until)
+        let none = QueryItem::new().until(Sequence(0));
+        Query::of(if kinds.is_empty() {
+            none
+        } else {
+            kinds.into_iter().fold(QueryItem::new(), QueryItem::kind)
+        })
     }
 }
