@@ -26,6 +26,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::{aggregate::Aggregate, basis::Folded, gauges::ProjectionInfo, pass::Projections};
 use self::{
+    basis::Basis,
     desk::{Desk, Effect, Work},
     gauges::Gauges,
     shelf::{Shelf, Subject},
@@ -149,7 +150,7 @@ impl Store {
         let saved = loaded.as_ref().map(|folded| (folded.sequence, fold.version()));
         let inner = Inner {
             store: self.clone(),
-            served: RwLock::new(Arc::new(loaded.unwrap_or_default())),
+            served: RwLock::new(Arc::new(loaded.unwrap_or_else(|| Folded::nothing(Basis::now(&fold, self))))),
             desk: Desk::new(Work::new(fold)),
             name,
             shelf,

@@ -16,8 +16,12 @@ use super::{
 };
 use crate::{Error, Event, Store, sync::Arc};
 
-/// How far apart two states may be for the older one to be folded up to the newer one instead of being copied.
+/// How many events two states may be apart for the older one to be folded up to the newer one instead of a copy.
 const SPARE_EVENTS_MAX: u64 = 1024;
+
+/// And how many times as many events the older one has: a state is seldom larger than what it was made of, so that one of
+/// few events is copied in no time.
+const SPARE_FACTOR: u64 = 8;
 
 /// What is given events.
 pub(super) trait Pass {
@@ -229,7 +233,8 @@ impl<F: Fold> Member for &Projection<F> {
 
 /// Whether it is cheaper to fold `spare` up to `served` than to copy that.
 fn is_near<S>(spare: &Folded<S>, served: &Folded<S>) -> bool {
-    served.event_count.saturating_sub(spare.event_count) <= SPARE_EVENTS_MAX
+    let between = served.event_count.saturating_sub(spare.event_count);
+    between <= SPARE_EVENTS_MAX.min(spare.event_count / SPARE_FACTOR)
 }
 
 impl<F: Fold> Pass for Serving<'_, F> {

@@ -37,6 +37,7 @@ mod metrics;
 mod misplaced;
 mod opening;
 mod panics;
+mod projections;
 mod races;
 mod reading;
 mod reading_as_of;
