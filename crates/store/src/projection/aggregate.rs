@@ -3,11 +3,11 @@
 //! Invariant: nothing is kept in memory between two calls. The hash of the last event commits to its stream's whole
 //! history, so a snapshot that has it is of that history.
 
-use annals_wire::{ConsumerName, Coordinate, Sequence};
+use annals_wire::{ConsumerName, Coordinate, Revision, Sequence};
 
 use super::{
     Fold, Folded,
-    basis::{Basis, hidden_of, is_as_hidden},
+    basis::{Basis, first_sequence, gone, hidden_of, is_as_hidden},
     shelf::{Loaded, Shelf, Subject},
 };
 use crate::{Error, Store, sync::Arc};
@@ -77,6 +77,13 @@ impl Store {
         folded: &mut Folded<F::State>,
     ) -> Result<u64, Error> {
         let before = folded.event_count;
+        if folded.sequence == Sequence(0) {
+            // With what is hidden: that is left out on purpose, and has its revision.
+            let first = self.stream(coordinate).with_hidden().next().transpose()?;
+            if first.is_some_and(|event| event.revision() > Revision(1)) {
+                return Err(gone(first_sequence(self)));
+            }
+        }
         for event in self.stream(coordinate).after(folded.sequence) {
             let event = event?;
             fold.apply(&mut folded.state, &event)?;

@@ -101,6 +101,32 @@ fn upto(hidden: &Hidden, sequence: Sequence) -> impl Iterator<Item = SequenceRan
 }
 
 /// The events of `query` behind `after`, up to `until`.
-pub(super) fn stretch(store: &Store, query: &Query, after: Sequence, until: Sequence) -> Events {
-    store.query(query.clone()).after(after).until(until)
+///
+/// # Errors
+/// [`Error::Invalid`] where some of them may have been removed from the log.
+pub(super) fn stretch(
+    store: &Store,
+    query: &Query,
+    after: Sequence,
+    until: Sequence,
+) -> Result<Events, Error> {
+    let first = first_sequence(store);
+    if after.0.saturating_add(1) < first.0 {
+        let asked = store.shared.ask(|view| Ok(query.sequences(&view.times(query)?)))?;
+        if asked.start < first.0 && !asked.is_empty() {
+            return Err(gone(first));
+        }
+    }
+    Ok(store.query(query.clone()).after(after).until(until))
+}
+
+/// The first event that the log has, or will have.
+pub(super) fn first_sequence(store: &Store) -> Sequence {
+    store.shared.view().parts.first().map_or(Sequence(1), |part| part.first_sequence)
+}
+
+/// That what would have to be folded is not there.
+pub(super) fn gone(first: Sequence) -> Error {
+    let why = format!("the events before {first} were removed from the log, and no snapshot has them");
+    Error::Invalid { what: "projection", why }
 }

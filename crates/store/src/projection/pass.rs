@@ -159,7 +159,7 @@ pub(super) fn run(store: &Store, passes: &mut [&mut dyn Pass], target: Sequence)
 fn give(store: &Store, passes: &mut [&mut dyn Pass], after: Sequence, until: Sequence) -> Result<(), Error> {
     let queries = passes.iter().map(|pass| pass.query().clone());
     let query = queries.reduce(|one, other| one.or_those_of(&other)).unwrap_or_default();
-    for event in stretch(store, &query, after, until) {
+    for event in stretch(store, &query, after, until)? {
         let event = event?;
         match &mut *passes {
             [one] => one.give(&event),
@@ -284,7 +284,7 @@ impl<F: Fold> Serving<'_, F> {
             return Ok(());
         }
         let store = &self.projection.inner.store;
-        for event in stretch(store, &served.basis.query, effect.done, served.sequence) {
+        for event in stretch(store, &served.basis.query, effect.done, served.sequence)? {
             let event = event?;
             // Before the call: what panics is not called again.
             effect.done = event.sequence();

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use super::{
     Fold, Folded,
-    basis::{Basis, digest_upto, hidden_of},
+    basis::{Basis, digest_upto, first_sequence, hidden_of},
 };
 use crate::{Error, Store, consumer::child, sync::Arc};
 
@@ -212,6 +212,11 @@ impl Expected<'_> {
                 let found = event.hash();
                 return Ok(Some(format!(
                     "it is of another history: its event {sequence} has the hash {hash}, and here it is {found}"
+                )));
+            }
+            None if *sequence < first_sequence(store) => {
+                return Ok(Some(format!(
+                    "the events behind its last one, {sequence}, were removed from the log"
                 )));
             }
             None => {

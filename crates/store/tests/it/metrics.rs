@@ -141,3 +141,42 @@ fn groups_are_counted_once_and_the_same_everywhere() {
 fn options_of_a_reader() -> Options {
     Options::new().background(Background::Manual)
 }
+
+#[test]
+fn a_projection_says_how_far_behind_it_is() {
+    struct Count;
+
+    impl annals::Fold for Count {
+        type State = u64;
+
+        fn name(&self) -> &str {
+            "count"
+        }
+
+        fn version(&self) -> u32 {
+            1
+        }
+
+        fn apply(&self, count: &mut u64, _: &annals::Event) -> Result<(), annals::Error> {
+            *count += 1;
+            Ok(())
+        }
+    }
+
+    let collected = Collected::default();
+    let store = options_of_a_reader().create(true).open_on(SimulatedDirectory::new()).unwrap();
+    append(&store, 5, Durability::Durable);
+    let projection = metrics::with_local_recorder(&collected, || store.project(Count).unwrap());
+    assert_eq!(collected.of("annals_projection_lag_events"), 0.0);
+    append(&store, 3, Durability::Durable);
+    assert_eq!(projection.info().unwrap().lag_events, 3);
+    assert_eq!(collected.of("annals_projection_lag_events"), 3.0);
+    assert!(collected.of("annals_projection_lag_seconds") >= 0.0);
+    projection.catch_up().unwrap();
+    assert_eq!(collected.of("annals_projection_lag_events"), 0.0);
+    assert_eq!(collected.of("annals_projection_events"), 8.0);
+    assert_eq!(collected.of("annals_projection_rebuilds"), 1.0);
+    projection.rebuild().unwrap();
+    assert_eq!(collected.of("annals_projection_events"), 16.0);
+    assert_eq!(collected.of("annals_projection_rebuilds"), 2.0);
+}

@@ -238,8 +238,9 @@ fn several_folds_read_the_log_once() {
     assert_right(&store, &Query::all(), &whole.read());
     assert_eq!((folds[0].given(), folds[1].given(), all.given()), (300, 300, 600));
     let reads = disk.read_count();
-    let again = [tagged("even"), Query::all()].map(|query| Trails::new(query).query);
-    again.iter().for_each(|query| drop(naive(&store, query, upto)));
+    for query in [tagged("even"), Query::all()] {
+        naive(&store, &query, upto);
+    }
     let apart = disk.read_count() - reads;
     assert!(3 * together <= 2 * apart + 30, "{together} reads together, {apart} apart");
 
@@ -410,4 +411,60 @@ fn how_it_is_doing() {
     assert_eq!(info.lag, Duration::ZERO);
     let named = Trails::new(Query::all());
     assert!(format!("{:?}", store.project(named).unwrap()).contains("trails"));
+}
+
+/// A store that another writes: what it shows is folded, and what is hidden of it goes.
+#[test]
+fn a_followers_projection_follows() {
+    let directory = MemoryDirectory::new();
+    let store = open(directory.clone(), 1);
+    fill(&store, 1..=50);
+    let follower = options(2).open_read_only_on(directory).unwrap();
+    let fold = Trails::new(tagged("odd"));
+    let projection = project(&follower, &fold);
+    // Through several segments.
+    for round in 1..=8 {
+        let end = 50 + 20 * round;
+        fill(&store, end - 19..=end);
+        store.pump().unwrap();
+        let seen = projection.wait(Sequence(end), Duration::from_secs(600)).unwrap().unwrap();
+        assert_eq!(seen.state, naive(&store, &fold.query, Sequence(end)));
+    }
+    store.hide(Sequence(71), Sequence(71)).unwrap();
+    fill(&store, 211..=212);
+    let seen = projection.wait(Sequence(212), Duration::from_secs(600)).unwrap().unwrap();
+    assert_eq!(seen.state, naive(&store, &fold.query, Sequence(212)));
+}
+
+/// What would have to be folded was removed from the log by intent: no state is made of the rest.
+#[test]
+fn a_log_without_its_beginning_is_folded_from_a_snapshot_or_not_at_all() {
+    let directory = MemoryDirectory::new();
+    let store = open(directory.clone(), 1);
+    fill(&store, 1..=300);
+    let fold = Trails::new(tagged("odd"));
+    let at = Coordinate::new("entity:1", "scope").unwrap();
+    let aggregate = store.fold_stream(&fold, &at).unwrap();
+    let whole = naive(&store, &fold.query, Sequence(300));
+    project(&store, &fold).save().unwrap();
+    fill(&store, 301..=302);
+    store.close().unwrap();
+    crate::retention::change_manifest(&directory, |manifest| manifest.oldest = annals_wire::SegmentId(3));
+    for name in ["000001.seg", "000002.seg"] {
+        directory.remove(name).unwrap();
+    }
+    let store = open(directory, 2);
+    let first = store.all().next().unwrap().unwrap().sequence();
+    assert!(first > Sequence(2));
+    let folded = store.project(fold.clone()).unwrap().read();
+    assert_eq!((folded.state.count, folded.sequence), (whole.count + 1, Sequence(302)));
+    let refused = store.project(Trails { version: 2, ..fold.clone() }).unwrap_err();
+    assert!(refused.to_string().contains("were removed from the log"), "{refused}");
+    let rest = Query::of(QueryItem::new().after(Sequence(first.0 - 1)));
+    project(&store, &Trails { version: 2, ..Trails::new(rest) });
+    let refused = store.fold_stream(&fold, &at).unwrap_err();
+    assert!(refused.to_string().contains("were removed from the log"), "{refused}");
+    store.save_stream(&fold, &at, &aggregate).unwrap();
+    let again = store.fold_stream(&fold, &at).unwrap();
+    assert_eq!((again.folded.event_count, again.new_count), (aggregate.folded.event_count + 1, 1));
 }

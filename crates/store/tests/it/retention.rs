@@ -119,7 +119,7 @@ fn replace(directory: &MemoryDirectory, erased: EventId, old_end: usize) -> Repl
 }
 
 /// Both slots as `change` has them.
-fn change_manifest(directory: &MemoryDirectory, change: impl Fn(&mut Manifest)) {
+pub(crate) fn change_manifest(directory: &MemoryDirectory, change: impl Fn(&mut Manifest)) {
     let mut bytes = directory.file("MANIFEST").unwrap();
     let slots = [0, 1].map(|slot| Manifest::decode(&bytes[slot * MANIFEST_SLOT_LEN..]));
     let mut manifest = slots.into_iter().flatten().max_by_key(|slot| slot.counter).unwrap();

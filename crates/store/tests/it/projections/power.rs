@@ -4,14 +4,6 @@ use annals_segment::CrashProfile;
 
 use super::*;
 
-const PROFILES: [CrashProfile; 5] = [
-    CrashProfile::StrictPosix,
-    CrashProfile::Ext4,
-    CrashProfile::Btrfs,
-    CrashProfile::Torn,
-    CrashProfile::RenameReorder,
-];
-
 /// Appends, folds, saves, hides and closes, in three lives; stops at the first failure. What is saved replaces what was,
 /// by another version at the end.
 fn live(disk: &SimulatedDirectory) -> Result<(), Error> {
@@ -53,7 +45,7 @@ fn after_a_power_loss_at_any_moment_it_is_the_naive_fold() {
         let disk = SimulatedDirectory::new();
         disk.stop_before(stop);
         assert!(live(&disk).is_err() || stop == count);
-        let crashes = PROFILES.iter().map(|profile| disk.crash(*profile, stop));
+        let crashes = CrashProfile::ALL.iter().map(|profile| disk.crash(*profile, stop));
         let images = crashes.chain([disk.crash_subset(|_| false), disk.crash_subset(|_| true)]);
         for (image, disk) in images.enumerate() {
             let what = format!("before operation {stop}, image {image}");
