@@ -41,6 +41,9 @@ enum Stores {
     /// The way from an append to a subscriber in the same process, and what idle subscriptions cost
     #[command(disable_help_flag = true)]
     Delivery(Words),
+    /// Folding events, opening from a snapshot, following, and what readers see while everything is made anew
+    #[command(disable_help_flag = true)]
+    Projection(Words),
 }
 
 /// What the program is told, as it stands.
@@ -67,6 +70,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(Stores::Ingest(words)) => return run_program("ingest", words),
         Some(Stores::Conditions(words)) => return run_program("conditions", words),
         Some(Stores::Delivery(words)) => return run_program("delivery", words),
+        Some(Stores::Projection(words)) => return run_program("projection", words),
         None => {}
     }
     for (package, name) in chosen(arguments.name.as_deref())? {

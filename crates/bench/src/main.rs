@@ -38,6 +38,7 @@ mod delivery;
 mod get;
 mod ingest;
 mod open;
+mod projection;
 
 use std::process::ExitCode;
 
@@ -68,6 +69,8 @@ enum Verb {
     Conditions(conditions::Arguments),
     /// Measure the way from an append to a subscriber in the same process, and what idle subscriptions cost
     Delivery(delivery::Arguments),
+    /// Measure folding a store's events, opening from a snapshot, following, and what readers see of a rebuild
+    Projection(projection::Arguments),
     /// One measurement of `open`, in a process of its own
     #[command(hide = true)]
     Probe(probe::Arguments),
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
         Verb::Ingest(arguments) => ingest::run(&arguments),
         Verb::Conditions(arguments) => conditions::run(&arguments),
         Verb::Delivery(arguments) => delivery::run(&arguments),
+        Verb::Projection(arguments) => projection::run(&arguments),
         Verb::Probe(arguments) => probe::run(&arguments),
         Verb::Append(arguments) => appender::run(&arguments),
     };

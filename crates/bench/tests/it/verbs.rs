@@ -130,6 +130,20 @@ fn conditions_are_compared_with_appends_without() {
 }
 
 #[test]
+fn a_projection_is_rebuilt_without_a_wrong_read() {
+    let words = ["projection", "--events", "5000", "--behind", "500", "--single", "5", "--json"];
+    let figures: Value = serde_json::from_str(&succeeded(&words)).unwrap();
+    assert!(figures["snapshot_bytes"].as_u64().is_some_and(|bytes| bytes > 264), "{figures}");
+    assert!(figures["open_ms"].as_f64().is_some_and(|time| time > 0.0), "{figures}");
+    let seen = &figures["rebuilding"];
+    assert!(
+        seen["reads"].as_u64() >= seen["states"].as_u64() && seen["states"].as_u64() >= Some(2),
+        "{figures}"
+    );
+    assert_eq!(seen["wrong"], 0, "{figures}");
+}
+
+#[test]
 fn ingest_counts_what_is_written_and_times_appends() {
     let words = [
         "ingest",

@@ -43,6 +43,8 @@ fn readers_see_folds_of_prefixes_and_never_less() {
         seen
     };
     let seen = thread::scope(|scope| {
+        // Also where something fails here: then the others end as well.
+        let _over = Over(&is_over);
         let readers = [(); 2].map(|()| scope.spawn(read));
         let folding = scope.spawn(|| {
             while !is_over.load(Ordering::Relaxed) {
@@ -74,6 +76,15 @@ fn readers_see_folds_of_prefixes_and_never_less() {
         }
         let last = seen.last().unwrap();
         assert_eq!((last.sequence, last.fold_version()), (Sequence(EVENTS), 7));
+    }
+}
+
+/// Says that it is over when it goes.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -215,5 +226,78 @@ fn a_fold_that_panics_leaves_what_served() {
         is_angry.store(false, Ordering::Relaxed);
         assert_eq!(projection.read().sequence, Sequence(7 + 4 * round));
         assert_right(&store, &Query::all(), &projection.catch_up().unwrap());
+    }
+}
+
+/// Events that were folded already, and events that were found and are still to be folded, are hidden meanwhile.
+#[test]
+fn an_event_that_is_hidden_while_it_is_folded_is_not_in_the_state() {
+    for (first, last) in [(10, 10), (45, 60), (300, 310)] {
+        let store = open(MemoryDirectory::new(), 1);
+        fill(&store, 1..=400);
+        let is_hidden = Arc::new(AtomicBool::new(false));
+        let fold = || {
+            let (store, is_hidden) = (store.clone(), Arc::clone(&is_hidden));
+            hooked(1, move |event| {
+                if event.sequence() == Sequence(50) && !is_hidden.swap(true, Ordering::Relaxed) {
+                    store.hide(Sequence(first), Sequence(last)).unwrap();
+                }
+            })
+        };
+        let projection = store.project(fold()).unwrap();
+        assert_right(&store, &Query::all(), &projection.read());
+        // And the same of a stream.
+        is_hidden.store(false, Ordering::Relaxed);
+        let at = Coordinate::new("entity:1", "scope").unwrap();
+        let hide = hooked(1, {
+            let store = store.clone();
+            move |event| {
+                if event.sequence() == Sequence(61) {
+                    store.hide(Sequence(4), Sequence(4)).unwrap();
+                }
+            }
+        });
+        let mut trail = Trail::default();
+        let aggregate = store.fold_stream(&hide, &at).unwrap();
+        store.stream(&at).for_each(|event| trail.add(&event.unwrap()));
+        assert_eq!(aggregate.folded.state, trail);
+        projection.rebuild().unwrap();
+        assert_right(&store, &Query::all(), &projection.read());
+    }
+}
+
+/// A fold that breaks its word: it depends on more than its events, which is what people make things anew for.
+#[test]
+fn a_rebuild_leaves_nothing_of_what_served_before() {
+    struct Weighed(Arc<AtomicU64>);
+
+    impl Fold for Weighed {
+        type State = u64;
+
+        fn name(&self) -> &str {
+            "weighed"
+        }
+
+        fn version(&self) -> u32 {
+            1
+        }
+
+        fn apply(&self, sum: &mut u64, _: &Event) -> Result<(), Error> {
+            *sum += self.0.load(Ordering::Relaxed);
+            Ok(())
+        }
+    }
+
+    let store = open(MemoryDirectory::new(), 1);
+    fill(&store, 1..=100);
+    let weight = Arc::new(AtomicU64::new(1));
+    let projection = store.project(Weighed(Arc::clone(&weight))).unwrap();
+    fill(&store, 101..=102);
+    assert_eq!(projection.catch_up().unwrap().state, 102);
+    weight.store(2, Ordering::Relaxed);
+    projection.rebuild().unwrap();
+    for last in 103..=106 {
+        fill(&store, last..=last);
+        assert_eq!(projection.catch_up().unwrap().state, 2 * last);
     }
 }
