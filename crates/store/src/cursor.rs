@@ -8,6 +8,7 @@
 //! the log of the store: see `cursor/saved.rs`.
 
 mod manage;
+mod options;
 mod saved;
 
 use std::time::{Duration, Instant};
@@ -15,8 +16,11 @@ use std::time::{Duration, Instant};
 use annals_index::Query;
 use annals_wire::{Consumer, ConsumerMove, ConsumerName, Sequence};
 
-pub use self::manage::CursorInfo;
-use self::saved::{SavedLog, Standing};
+pub use self::{manage::CursorInfo, options::CursorOptions};
+use self::{
+    options::{Begin, Saves},
+    saved::{SavedLog, Standing},
+};
 use crate::{
     Condition, Durability, Error, Event, NewEvent, Receipt, Store,
     append::Stay,
@@ -24,68 +28,6 @@ use crate::{
     metrics::CursorMetrics,
     subscription::{Ender, Subscription},
 };
-
-/// How a cursor is opened. The defaults make it where there is none, from the first event on.
-#[derive(Debug, Clone, Default)]
-pub struct CursorOptions {
-    lock_timeout: Duration,
-    begin: Begin,
-    saves: Option<Saves>,
-}
-
-/// Where a cursor begins that nobody opened before.
-#[derive(Debug, Clone, Copy, Default)]
-enum Begin {
-    #[default]
-    Start,
-    Now,
-    After(Sequence),
-}
-
-/// When a cursor saves its position by itself.
-#[derive(Debug, Clone, Copy)]
-struct Saves {
-    events: u64,
-    time: Duration,
-}
-
-impl CursorOptions {
-    /// The defaults.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// How long opening waits for another holder to let go. Default: not at all.
-    #[must_use]
-    pub fn lock_timeout(mut self, timeout: Duration) -> Self {
-        self.lock_timeout = timeout;
-        self
-    }
-
-    /// A new cursor begins behind the newest event that is durable. One that is there already goes on where it was.
-    #[must_use]
-    pub fn from_now(mut self) -> Self {
-        self.begin = Begin::Now;
-        self
-    }
-
-    /// A new cursor begins behind `sequence`. One that is there already goes on where it was.
-    #[must_use]
-    pub fn after(mut self, sequence: Sequence) -> Self {
-        self.begin = Begin::After(sequence);
-        self
-    }
-
-    /// The position is saved whenever so many events were processed since, or so much time passed since the first of
-    /// them: looked at when an event is asked for, and while one is waited for. Default: only when
-    /// [`Cursor::save`] is called.
-    #[must_use]
-    pub fn save_every(mut self, events: u64, time: Duration) -> Self {
-        self.saves = Some(Saves { events, time });
-        self
-    }
-}
 
 /// A reader of a query that remembers how far it has come, through crashes too. One holds a cursor, in all processes.
 ///
@@ -318,7 +260,7 @@ impl Cursor {
         self.owes_sync = durability != Durability::Durable;
         self.standing = Standing { number, moved: number, place, is_in_log: true };
         (self.unsaved, self.unsaved_since) = (0, None);
-        self.metrics.note_move(place.sequence, self.lag());
+        self.note_move();
         Ok(receipts)
     }
 
@@ -370,8 +312,15 @@ impl Cursor {
         self.log.save(self.store.id(), standing)?;
         self.standing = standing;
         self.metrics.saves.increment(1);
-        self.metrics.note_move(standing.place.sequence, self.lag());
+        self.note_move();
         Ok(())
+    }
+
+    fn note_move(&self) {
+        let position = self.standing.place.sequence;
+        // A number for people: where the next event cannot be read, its reader is told.
+        let (lag_events, lag_millis) = self.store.shared.lag_behind(position).unwrap_or_default();
+        self.metrics.note_move(position, lag_events, lag_millis);
     }
 }
 

@@ -9,6 +9,9 @@
 //! Histograms: `annals_group_events`, `annals_write_seconds` and `annals_sync_seconds` (of groups that were only
 //! written, and of those that were synced), `annals_checkpoint_seconds`. Gauges: `annals_durable_sequence`,
 //! `annals_visible_sequence`, `annals_queue_bytes`, `annals_subscriptions`.
+//!
+//! Those of a cursor carry its name too, as `cursor`. Counters: `annals_cursor_deliveries`, `annals_cursor_saves`. Gauges,
+//! as of the last move: `annals_cursor_position`, `annals_cursor_lag_events`, `annals_cursor_lag_seconds`.
 
 use std::{fmt, time::Duration};
 
@@ -63,6 +66,7 @@ pub(crate) struct CursorMetrics {
     pub(crate) saves: Counter,
     position: Gauge,
     lag_events: Gauge,
+    lag_seconds: Gauge,
 }
 
 impl CursorMetrics {
@@ -72,14 +76,16 @@ impl CursorMetrics {
             deliveries: counter!("annals_cursor_deliveries", "store" => store.clone(), "cursor" => cursor.clone()),
             saves: counter!("annals_cursor_saves", "store" => store.clone(), "cursor" => cursor.clone()),
             position: gauge!("annals_cursor_position", "store" => store.clone(), "cursor" => cursor.clone()),
-            lag_events: gauge!("annals_cursor_lag_events", "store" => store, "cursor" => cursor),
+            lag_events: gauge!("annals_cursor_lag_events", "store" => store.clone(), "cursor" => cursor.clone()),
+            lag_seconds: gauge!("annals_cursor_lag_seconds", "store" => store, "cursor" => cursor),
         }
     }
 
-    /// Notes where the cursor is, and how many events lie behind that.
-    pub(crate) fn note_move(&self, position: Sequence, lag_events: u64) {
+    /// Notes where the cursor is, how many events lie behind that, and for how long the first of them has.
+    pub(crate) fn note_move(&self, position: Sequence, lag_events: u64, lag_millis: u64) {
         self.position.set(precise(position.0));
         self.lag_events.set(precise(lag_events));
+        self.lag_seconds.set(Duration::from_millis(lag_millis).as_secs_f64());
     }
 }
 

@@ -85,10 +85,10 @@ impl Store {
         let mut log = self.hold_cursor(&name, Duration::ZERO)?;
         let logged = self.shared.last_move(Consumer::Cursor, &name);
         let standing = Standing::newest(log.last.as_ref(), logged.as_ref());
-        let is_in_log = standing.is_in_log;
-        if is_in_log && self.shared.writer.is_none() {
+        if standing.is_in_log && self.shared.writer.is_none() {
             return Err(Error::ReadOnly);
         }
+        let is_in_log = logged.is_some();
         if is_in_log {
             // The moves that it stands on from now on.
             self.sync()?;

@@ -22,6 +22,10 @@ impl Random {
         mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         (mixed ^ mixed >> 31) % bound
     }
+
+    fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+        of[usize::try_from(self.below(of.len() as u64)).unwrap()]
+    }
 }
 
 fn schedules(count: u64) -> std::ops::Range<u64> {
@@ -63,10 +67,9 @@ impl<'a> Life<'a> {
         // By the seed of the schedule, so that all lives agree.
         let mut random = Random(seed);
         let mut options = Options::new().create(true).segment_bytes(4 << 10).background(Background::Manual);
-        options = options.durability(
-            [Durability::Durable, Durability::Written, Durability::Queued][random.below(3) as usize],
-        );
-        options = options.visibility([Durability::Durable, Durability::Written][random.below(2) as usize]);
+        options =
+            options.durability(random.pick(&[Durability::Durable, Durability::Written, Durability::Queued]));
+        options = options.visibility(random.pick(&[Durability::Durable, Durability::Written]));
         let store = options.entropy(SeededEntropy::new(seed << 8 | life)).open_on(disk.clone())?;
         let jobs = Query::of(QueryItem::new().kind(store.kind(JOB)?));
         let (outbox, work) = (store.cursor("outbox", jobs.clone())?, store.cursor("work", jobs)?);
@@ -92,9 +95,9 @@ impl<'a> Life<'a> {
     }
 
     fn add(&self, kind: &str, random: &mut Random) -> Result<(), Error> {
-        let payload = vec![7; random.below(300) as usize];
+        let payload = vec![7; usize::try_from(random.below(300)).unwrap()];
         let (kind, at) = (self.store.kind(kind)?, at("in"));
-        let count = 1 + random.below(3) as usize;
+        let count = 1 + random.below(3);
         let events: Vec<_> = (0..count).map(|_| NewEvent::new(&at, kind, &payload)).collect();
         self.store.append_batch(&events).map(drop)
     }
@@ -150,7 +153,7 @@ fn run(seed: u64) {
         } else {
             assert!(disk.is_stopped(), "only the power keeps a life from its beginning");
         }
-        let profile = CrashProfile::ALL[random.below(5) as usize];
+        let profile = random.pick(&CrashProfile::ALL);
         disk = if random.below(3) == 0 { disk.kill() } else { disk.crash(profile, random.below(1000)) };
     }
     let mut life = Life::begin(&disk, (seed, lives), &mut outside).unwrap();

@@ -426,6 +426,32 @@ fn a_store_that_only_reads_has_cursors_too_but_none_that_append() {
 }
 
 #[test]
+fn a_backup_has_the_positions_that_are_in_the_log_and_no_others() {
+    let place = tempfile::tempdir().unwrap();
+    let store = options().open(place.path().join("store")).unwrap();
+    add(&store, 4);
+    for name in ["saved", "moved"] {
+        let mut cursor = store.cursor(name, Query::all()).unwrap();
+        sequences(&mut cursor, 2);
+        if name == "saved" {
+            cursor.save().unwrap();
+        } else {
+            cursor.append(&[]).unwrap();
+        }
+    }
+    store.backup(place.path().join("backup")).unwrap();
+    let mut moved = store.cursor("moved", Query::all()).unwrap();
+    sequences(&mut moved, 1);
+    moved.append(&[]).unwrap();
+    annals::restore(place.path().join("backup"), place.path().join("again"), &mut |_| {}).unwrap();
+    let again = options().open(place.path().join("again")).unwrap();
+    let cursors = again.cursors().unwrap();
+    assert!(cursors.len() == 1 && cursors[0].name == "moved", "{cursors:?}");
+    assert_eq!(again.cursor("moved", Query::all()).unwrap().saved(), Sequence(2), "as it was then");
+    assert_eq!(again.cursor("saved", Query::all()).unwrap().saved(), Sequence(0));
+}
+
+#[test]
 fn damage_of_a_cursors_files_is_told_and_listed() {
     let directory = MemoryDirectory::new();
     let store = open(&directory);

@@ -2,11 +2,15 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use annals::{
-    Background, Coordinate, Durability, Kind, NewEvent, Options, SeededEntropy, SimulatedDirectory, Store,
+    Background, Clock, Coordinate, Durability, Kind, NewEvent, Options, Query, SeededEntropy,
+    SimulatedDirectory, Store,
 };
 use annals_segment::{Errno, Fault, Span};
 use metrics::{
@@ -136,6 +140,40 @@ fn groups_are_counted_once_and_the_same_everywhere() {
     assert!(store.checkpoint().is_err() || collected.of("annals_incidents") > 0.0);
     let reader = options_of_a_reader().open_read_only_on(disk.kill()).unwrap();
     assert_eq!(reader.stats().unwrap().tally, annals::Tally::default());
+}
+
+#[test]
+fn a_cursor_says_how_far_it_is_behind_in_events_and_in_time() {
+    let (collected, clock) = (Collected::default(), Ticking::default());
+    let options = Options::new().create(true).clock(clock.clone()).entropy(SeededEntropy::new(1));
+    let store = options.open_on(SimulatedDirectory::new()).unwrap();
+    append(&store, 1, Durability::Durable);
+    clock.0.store(5_000, Ordering::SeqCst);
+    append(&store, 3, Durability::Durable);
+    clock.0.store(12_000, Ordering::SeqCst);
+    let opened = metrics::with_local_recorder(&collected, || store.cursor("mail", Query::all()));
+    let mut cursor = opened.unwrap();
+    let of = |name: &str| collected.of(&format!("annals_cursor_{name}"));
+    assert_eq!((of("position"), of("lag_events"), of("lag_seconds")), (0.0, 4.0, 12.0));
+    cursor.try_next().unwrap();
+    cursor.save().unwrap();
+    assert_eq!((of("deliveries"), of("saves"), of("position")), (1.0, 2.0, 1.0));
+    assert_eq!((of("lag_events"), of("lag_seconds")), (3.0, 7.0));
+    let info = store.find_cursor("mail").unwrap().unwrap();
+    assert_eq!((info.lag_events, info.lag_millis), (3, 7_000));
+    while cursor.try_next().unwrap().is_some() {}
+    cursor.append(&[]).unwrap();
+    assert_eq!((of("position"), of("lag_events"), of("lag_seconds")), (4.0, 0.0, 0.0));
+}
+
+/// A clock that a test moves.
+#[derive(Debug, Clone, Default)]
+struct Ticking(Arc<AtomicU64>);
+
+impl Clock for Ticking {
+    fn now_millis(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
 }
 
 fn options_of_a_reader() -> Options {
