@@ -198,7 +198,7 @@ fn each_event_at_least_once_and_its_effect_once_through_kills_and_losses_of_powe
 fn consume(store: &Store, name: &str, mut handle: impl FnMut(&mut Cursor, &annals::Event)) {
     let job = store.kind(JOB).unwrap();
     let mut random = Random(name.len() as u64);
-    loop {
+    for _ in 0..10_000 {
         let mut cursor = store.cursor(name, Query::of(QueryItem::new().kind(job))).unwrap();
         let mut left = 1 + random.below(20);
         loop {
@@ -209,6 +209,16 @@ fn consume(store: &Store, name: &str, mut handle: impl FnMut(&mut Cursor, &annal
                 break;
             }
         }
+    }
+    panic!("{name} does not come to its end");
+}
+
+/// Closes the store, also where its thread panics: nobody is to wait for what will not come.
+struct Closes<'a>(&'a Store);
+
+impl Drop for Closes<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.clone().close();
     }
 }
 
@@ -231,6 +241,7 @@ fn threads_that_append_beside_cursors_that_are_dropped_anywhere() {
             })
         });
         let outbox = scope.spawn(|| {
+            let _closes = Closes(&store);
             let mut random = Random(3);
             consume(&store, "outbox", |cursor, event| {
                 *outside.delivered.entry(event.hash()).or_default() += 1;
@@ -240,6 +251,7 @@ fn threads_that_append_beside_cursors_that_are_dropped_anywhere() {
             });
         });
         let work = scope.spawn(|| {
+            let _closes = Closes(&store);
             let mut handled = 0;
             consume(&store, "work", |cursor, event| {
                 cursor.append(&[NewEvent::new(&output, done, b"").causation(event.id())]).unwrap();
