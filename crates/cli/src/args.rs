@@ -11,6 +11,7 @@ use crate::{
     demo::Demo,
     export::Export,
     get::Get,
+    groups::Groups,
     hide::Hide,
     import::Import,
     inspect::Inspect,
@@ -68,6 +69,7 @@ pub(crate) enum Command {
     Tail(Tail),
     Streams(Streams),
     Cursors(Cursors),
+    Groups(Groups),
     /// Show what the store holds, and what opening it found
     Stat,
     /// Check every checksum, hash and chain, and all that is derived from the events against them

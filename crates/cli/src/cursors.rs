@@ -58,7 +58,7 @@ enum CursorCommand {
 
 /// Where a cursor is taken.
 #[derive(Debug, Clone, Copy)]
-enum Target {
+pub(crate) enum Target {
     After(Sequence),
     Now,
 }

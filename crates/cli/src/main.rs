@@ -25,6 +25,7 @@ mod streams;
 mod tail;
 
 mod cursors;
+mod groups;
 
 mod backup;
 mod checkpoint;
@@ -87,6 +88,7 @@ fn run(args: Args, console: &mut Console<'_>) -> Result<(), Failure> {
         Command::Tail(tail) => tail.run(&store, console),
         Command::Streams(streams) => streams.run(&store, console),
         Command::Cursors(cursors) => cursors.run(&store, console),
+        Command::Groups(groups) => groups.run(&store, console),
         Command::Stat => stat::run(&store, console),
         Command::Verify => verify::run(&store, console),
         Command::Backup(backup) => backup.run(&store, console),

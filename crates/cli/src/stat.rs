@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::{
     cursors,
     failure::Failure,
+    groups,
     opening::findings,
     output::{Console, facts},
     time,
@@ -54,6 +55,12 @@ fn table(stats: &Stats, report: &OpenReport) -> Table {
         fact(
             &format!("cursor {}", cursor.name),
             format!("at {}, behind: {}", cursor.position, cursors::lag(cursor)),
+        );
+    }
+    for group in &stats.groups {
+        fact(
+            &format!("group {}", group.name),
+            format!("at {}, behind: {}, parked: {}", group.position, groups::lag(group), group.parked.len()),
         );
     }
     let micros = report.phases.iter().map(|phase| phase.micros).sum::<u64>();

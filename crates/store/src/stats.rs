@@ -5,7 +5,7 @@ use annals_wire::Sequence;
 use serde::Serialize;
 
 use crate::{
-    CursorInfo, Error, Store, Tally,
+    CursorInfo, Error, GroupInfo, Store, Tally,
     store::{Shared, lock},
 };
 
@@ -35,6 +35,8 @@ pub struct Stats {
     pub tally: Tally,
     /// The cursors: where they are, and how far behind.
     pub cursors: Vec<CursorInfo>,
+    /// The groups of workers: where they are, how far behind, and what they have parked.
+    pub groups: Vec<GroupInfo>,
     /// What went wrong since the store was opened and did not end it.
     pub incidents: Vec<String>,
 }
@@ -63,6 +65,7 @@ impl Store {
             open_segment_count: self.shared.files.open_count() as u64,
             tally: self.shared.tally(),
             cursors: self.cursors()?,
+            groups: self.groups()?,
             incidents: self.incidents(),
         })
     }

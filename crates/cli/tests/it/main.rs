@@ -9,6 +9,7 @@ mod backup;
 mod cursors;
 mod demo;
 mod export;
+mod groups;
 mod hide;
 mod import;
 mod inspect;

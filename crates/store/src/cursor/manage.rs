@@ -118,7 +118,7 @@ impl Store {
     }
 
     /// The place behind `after`, made durable where it is not.
-    pub(super) fn place_to_reset(&self, after: Sequence) -> Result<Place, Error> {
+    pub(crate) fn place_to_reset(&self, after: Sequence) -> Result<Place, Error> {
         let newest = self.last_sequence();
         if after > newest {
             let why = format!("{after} is behind the newest event, {newest}");

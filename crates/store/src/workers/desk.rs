@@ -22,9 +22,9 @@ use super::{
     tally::GroupMetrics,
 };
 use crate::{
-    Coordinate, Error, Event, Store,
+    Coordinate, Error, Event, Store, follow,
     store::lock,
-    sync::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering, PoisonError},
+    sync::{Arc, AtomicBool, Condvar, Mutex, MutexGuard, Ordering, PoisonError},
     watch::{Patience, Woken},
 };
 
@@ -102,7 +102,10 @@ impl Desk {
                 core.queue_records(taken.sequence);
                 self.rouse(&core);
                 drop(core);
-                return self.deliver(taken, event);
+                if let Some(handed) = self.deliver(taken, event)? {
+                    return Ok(handed);
+                }
+                continue;
             }
             if let Some(end) = end {
                 return Ok(Handed::Ended(end));
@@ -113,26 +116,22 @@ impl Desk {
             {
                 return Ok(Handed::Nothing);
             }
-            self.rest(core, patience);
+            self.rest(core, patience)?;
         }
     }
 
-    /// Writes that the event is handed out, and reads it where it was not read just now.
-    fn deliver(&self, taken: Taken, event: Option<Event>) -> Result<Handed, Error> {
+    /// Writes that the event is handed out, and reads it where it was not read just now. `None` where it was hidden
+    /// since it was seen: then it is done.
+    fn deliver(&self, taken: Taken, event: Option<Event>) -> Result<Option<Handed>, Error> {
         let sequence = taken.sequence;
-        let outcome = self.write().and_then(|()| match event {
-            Some(event) => Ok(Some(event)),
-            None => self.store.shared.event_at(sequence),
-        });
-        self.metrics.deliveries.increment(1);
+        let read = || self.store.all().after(Sequence(sequence.0 - 1)).until(sequence).next().transpose();
+        let outcome = self.write().and_then(|()| event.map_or_else(read, |event| Ok(Some(event))));
         match outcome {
-            Ok(Some(event)) => Ok(Handed::Event(Box::new(event), taken.attempt)),
-            Ok(None) => {
-                self.fail(sequence, Duration::ZERO, "it could not be read");
-                let why =
-                    format!("the group {} was to hand out event {sequence}, which is not there", self.name);
-                Err(Error::Invalid { what: "group", why })
+            Ok(Some(event)) => {
+                self.metrics.deliveries.increment(1);
+                Ok(Some(Handed::Event(Box::new(event), taken.attempt)))
             }
+            Ok(None) => self.finish(sequence).map(|()| None),
             Err(error) => {
                 self.fail(sequence, Duration::ZERO, "it could not be handed out");
                 Err(error)
@@ -141,21 +140,22 @@ impl Desk {
     }
 
     /// Waits until there may be something to do: one at the store, the others until somebody calls them.
-    fn rest(&self, mut core: MutexGuard<'_, Core>, patience: Patience) {
+    fn rest(&self, mut core: MutexGuard<'_, Core>, patience: Patience) -> Result<(), Error> {
         let patience = self.limit(&core, patience);
         if !core.is_watched && core.dispatch.room() > 0 {
             core.is_watched = true;
             let after = core.subscription.position();
             drop(core);
-            let woken = self.store.shared.watch.wait(after, &self.is_called, patience);
+            let shared = Arc::downgrade(&self.store.shared);
+            let woken = follow::wait(&shared, &self.store.shared.watch, after, &self.is_called, patience);
             let mut core = self.core();
             core.is_watched = false;
             self.is_called.store(false, Ordering::SeqCst);
-            if core.sleeping > 0 && woken != Woken::Late {
+            if core.sleeping > 0 && !matches!(woken, Ok(Woken::Late)) {
                 // Somebody else watches, or finds that it has ended.
                 self.freed.notify_one();
             }
-            return;
+            return woken.map(drop);
         }
         core.sleeping += 1;
         let mut core = match patience {
@@ -166,6 +166,7 @@ impl Desk {
             }
         };
         core.sleeping -= 1;
+        Ok(())
     }
 
     /// How long there is nothing to do at most, within `patience`.

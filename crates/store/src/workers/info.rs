@@ -14,10 +14,7 @@ use super::{
     opening,
     options::GroupOptions,
 };
-use crate::{
-    Error, Store,
-    consumer::{self, Place},
-};
+use crate::{Error, Store, consumer};
 
 /// A group, as its small log and the store's log have it: as of when it was last saved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -117,7 +114,7 @@ impl Store {
         if self.look_at_group(&name)?.is_none() {
             return Err(Error::Invalid { what: "group", why: format!("there is none with the name {name}") });
         }
-        let place = self.reset_place(after)?;
+        let place = self.place_to_reset(after)?;
         opening::hold(self, &name, &GroupOptions::new())?.reset(self, &name, place)
     }
 
@@ -136,19 +133,6 @@ impl Store {
         }
         self.shared.delete_consumer(Consumer::Group, &name)?;
         Ok(true)
-    }
-
-    /// The place behind `after`, made durable where it is not.
-    pub(super) fn reset_place(&self, after: Sequence) -> Result<Place, Error> {
-        let newest = self.last_sequence();
-        if after > newest {
-            let why = format!("{after} is behind the newest event, {newest}");
-            return Err(Error::Invalid { what: "position", why });
-        }
-        if after > self.shared.durable_sequence()? {
-            self.sync()?;
-        }
-        self.shared.place(after)
     }
 
     fn look_at_group(&self, name: &ConsumerName) -> Result<Option<GroupInfo>, Error> {

@@ -121,7 +121,7 @@ fn begin(store: &Store, options: &GroupOptions) -> Result<Vec<GroupRecord>, Erro
     let place = match options.begin {
         Begin::Start => Place::default(),
         Begin::Now => store.shared.durable_place(store.last_sequence())?,
-        Begin::After(sequence) => store.reset_place(sequence)?,
+        Begin::After(sequence) => store.place_to_reset(sequence)?,
     };
     let Place { sequence, hash } = place;
     Ok(vec![GroupRecord::Reset { number: 0, sequence, hash }, GroupRecord::Bound { store: store.id() }])
