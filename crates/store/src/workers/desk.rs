@@ -22,9 +22,9 @@ use super::{
     tally::GroupMetrics,
 };
 use crate::{
-    Coordinate, Error, Event, Store, follow,
+    Coordinate, Error, Event, Store,
     store::lock,
-    sync::{Arc, AtomicBool, Condvar, Mutex, MutexGuard, Ordering, PoisonError},
+    sync::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering, PoisonError},
     watch::{Patience, Woken},
 };
 
@@ -146,8 +146,7 @@ impl Desk {
             core.is_watched = true;
             let after = core.subscription.position();
             drop(core);
-            let shared = Arc::downgrade(&self.store.shared);
-            let woken = follow::wait(&shared, &self.store.shared.watch, after, &self.is_called, patience);
+            let woken = self.store.shared.wait(after, &self.is_called, patience);
             let mut core = self.core();
             core.is_watched = false;
             self.is_called.store(false, Ordering::SeqCst);

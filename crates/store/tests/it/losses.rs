@@ -116,7 +116,7 @@ impl Life {
     }
 
     fn expect(&mut self, draft: &Draft, more: u64) {
-        let (drafts, ids) = self.history.prepare(&[draft.clone()]);
+        let (drafts, ids) = self.history.prepare(std::slice::from_ref(draft));
         let is_new_lane = drafts[0].fork.is_some();
         with_events(&drafts, Some(&ids), |events| {
             let [event] = events else { panic!("one event") };

@@ -27,6 +27,7 @@ mod forged_tables;
 mod groups;
 mod hiding;
 mod history;
+mod kept_stores;
 mod lanes;
 mod lazily;
 mod leftovers;

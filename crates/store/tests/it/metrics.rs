@@ -104,7 +104,7 @@ fn groups_are_counted_once_and_the_same_everywhere() {
     let options = Options::new().create(true).segment_bytes(8192).background(Background::Manual);
     let options = options.entropy(SeededEntropy::new(1));
     let store = metrics::with_local_recorder(&collected, || options.open_on(disk.clone()).unwrap());
-    let subscriptions = [(); 3].map(|()| store.subscribe(annals::Query::all()));
+    let subscriptions = [(); 3].map(|()| store.subscribe(Query::all()));
     assert_eq!(collected.of("annals_subscriptions"), 3.0);
     drop(subscriptions);
     assert_eq!(collected.of("annals_subscriptions"), 0.0);

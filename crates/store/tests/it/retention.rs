@@ -149,6 +149,16 @@ fn reduced(history: &History, erased: &Facts) -> MemoryDirectory {
     directory
 }
 
+/// A reduced store, without the file that was replaced.
+pub(crate) fn small() -> MemoryDirectory {
+    let history = history();
+    let within = first_sequence(&history.directory, REPLACED);
+    let erased = history.events.iter().find(|event| event.sequence == Sequence(within.0 + 2)).unwrap();
+    let directory = reduced(&history, erased);
+    directory.remove(&name(REPLACED, 0)).unwrap();
+    directory
+}
+
 fn first_sequence(directory: &MemoryDirectory, id: u64) -> Sequence {
     SegmentHeader::decode(&directory.file(&name(id, 0)).unwrap()).unwrap().first_sequence
 }
