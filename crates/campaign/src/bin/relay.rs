@@ -1,6 +1,8 @@
 //! `annals-relay`: producers and workers as processes over one store, which are killed, and what they come to.
 //! `cargo xtask relay` runs it.
 
+#![forbid(unsafe_code)]
+
 use std::{
     io::{self, Write as _},
     process::ExitCode,
