@@ -216,7 +216,7 @@ pub(super) const BITES: &[Bite] = &[
     Bite {
         model: "a_condition_has_one_winner",
         path: APPEND,
-        line: "None => self.ask(|_| condition.find_in_part(cold.view.store, cold.view.last()))?,",
+        line: "None => self.ask(|_| condition.find_in_last(&cold.view))?,",
         instead: "None => None,",
     },
     // Who publishes stores before it looks whether anybody waits.

@@ -44,6 +44,8 @@ fn at(entity: &str) -> Coordinate {
 #[derive(Default)]
 struct Outside {
     delivered: BTreeMap<Digest, u64>,
+    /// How far the outbox was told to be saved.
+    saved: u64,
 }
 
 /// The cursors of one life, and what is expected of the next event of each.
@@ -74,6 +76,7 @@ impl<'a> Life<'a> {
         let jobs = Query::of(QueryItem::new().kind(store.kind(JOB)?));
         let (outbox, work) = (store.cursor("outbox", jobs.clone())?, store.cursor("work", jobs)?);
         let last = [outbox.saved().0, work.saved().0];
+        assert!(last[0] >= outside.saved, "what was saved stays so: {} of {}", last[0], outside.saved);
         Ok(Self { store, outbox, work, last, outside })
     }
 
@@ -83,7 +86,7 @@ impl<'a> Life<'a> {
             0 | 1 => self.add(JOB, random),
             2 => self.add("other", random),
             3 | 4 => self.deliver().map(drop),
-            5 => self.outbox.save().map(drop),
+            5 => self.outbox.save().map(|saved| self.outside.saved = saved.0),
             6 | 7 => self.handle().map(drop),
             _ => match random.below(4) {
                 0 => self.work.save().map(drop),
