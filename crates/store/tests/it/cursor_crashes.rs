@@ -142,19 +142,22 @@ fn run(seed: u64) {
     for number in 0..lives {
         let end = disk.operation_count() + random.below(250);
         disk.stop_before(end);
-        if let Ok(mut life) = Life::begin(&disk, (seed, number), &mut outside) {
-            for _ in 0..random.below(40) {
-                if life.step(&mut random).is_err() {
-                    assert!(disk.is_stopped(), "only the power ends a life");
-                    break;
+        match Life::begin(&disk, (seed, number), &mut outside) {
+            Ok(mut life) => {
+                for _ in 0..random.below(40) {
+                    if life.step(&mut random).is_err() {
+                        assert!(disk.is_stopped(), "only the power ends a life");
+                        break;
+                    }
+                }
+                if random.below(3) == 0 {
+                    let Life { outbox, work, store, .. } = life;
+                    let _ = (outbox.close(), work.close(), store.close());
                 }
             }
-            if random.below(3) == 0 {
-                let Life { outbox, work, store, .. } = life;
-                let _ = (outbox.close(), work.close(), store.close());
+            Err(error) => {
+                assert!(disk.is_stopped(), "only the power keeps a life from its beginning: {error}")
             }
-        } else {
-            assert!(disk.is_stopped(), "only the power keeps a life from its beginning");
         }
         let profile = random.pick(&CrashProfile::ALL);
         disk = if random.below(3) == 0 { disk.kill() } else { disk.crash(profile, random.below(1000)) };
