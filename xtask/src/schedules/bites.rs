@@ -21,6 +21,7 @@ const STORE: &str = "crates/store/src/store.rs";
 const SUBSCRIPTION: &str = "crates/store/src/subscription.rs";
 const TICKET: &str = "crates/store/src/ticket.rs";
 const WATCH: &str = "crates/store/src/watch.rs";
+const DESK: &str = "crates/store/src/workers/desk.rs";
 
 /// The turn after a flight, with those who wait woken before it is published, and behind it.
 const WOKEN_FIRST: &str = "        self.landed(group).notify_all();
@@ -240,6 +241,27 @@ pub(super) const BITES: &[Bite] = &[
         path: SUBSCRIPTION,
         line: "        self.is_ending.store(true, Ordering::SeqCst);\n        self.watch.wake();",
         instead: "        self.is_ending.store(true, Ordering::SeqCst);",
+    },
+    // Who waits at the store is called when a stream is free.
+    Bite {
+        model: "whoever_can_work_is_called",
+        path: DESK,
+        line: "        } else if core.is_watched && has_ready {",
+        instead: "        } else if false {",
+    },
+    // Who leaves lets another one watch.
+    Bite {
+        model: "whoever_can_work_is_called",
+        path: DESK,
+        line: "                    self.rouse(&core);\n                    return Ok(Handed::Nothing);",
+        instead: "                    return Ok(Handed::Nothing);",
+    },
+    // Who finds that it is over tells the others.
+    Bite {
+        model: "every_worker_is_told_that_it_is_over",
+        path: DESK,
+        line: "                self.freed.notify_all();\n                return Ok(Handed::Ended(end));",
+        instead: "                return Ok(Handed::Ended(end));",
     },
 ];
 

@@ -25,7 +25,7 @@ use crate::{
     Coordinate, Error, Event, Store,
     store::lock,
     sync::{AtomicBool, Condvar, Mutex, MutexGuard, Ordering, PoisonError},
-    watch::{Patience, Woken},
+    watch::Patience,
 };
 
 /// A stream, as the dispatch tells them apart.
@@ -93,30 +93,31 @@ impl Desk {
         loop {
             self.save_if_due()?;
             let mut core = self.core();
-            if core.is_closed {
-                return Ok(Handed::Ended(Error::Closed));
-            }
-            let end = core.look(self.now())?;
-            if let Some(taken) = core.dispatch.take(self.now()) {
+            let end = match core.look(self.now()) {
+                Ok(end) => end,
+                Err(error) => {
+                    self.freed.notify_all();
+                    return Err(error);
+                }
+            };
+            if let Some(taken) = core.take(self.now()) {
                 let event = core.seen.take_if(|event| event.sequence() == taken.sequence);
-                core.queue_records(taken.sequence);
                 self.rouse(&core);
                 drop(core);
                 if let Some(handed) = self.deliver(taken, event)? {
                     return Ok(handed);
                 }
-                continue;
-            }
-            if let Some(end) = end {
+            } else if let Some(end) = end {
+                self.freed.notify_all();
                 return Ok(Handed::Ended(end));
+            } else {
+                let Some(patience) = patience.filter(|patience| !patience.is_over()) else {
+                    // Who leaves may have been called to watch.
+                    self.rouse(&core);
+                    return Ok(Handed::Nothing);
+                };
+                self.rest(core, patience)?;
             }
-            let Some(patience) = patience else { return Ok(Handed::Nothing) };
-            if let Patience::Until(deadline) = patience
-                && deadline <= Instant::now()
-            {
-                return Ok(Handed::Nothing);
-            }
-            self.rest(core, patience)?;
         }
     }
 
@@ -133,7 +134,8 @@ impl Desk {
             }
             Ok(None) => self.finish(sequence).map(|()| None),
             Err(error) => {
-                self.fail(sequence, Duration::ZERO, "it could not be handed out");
+                self.core().dispatch.untake(sequence);
+                self.freed.notify_all();
                 Err(error)
             }
         }
@@ -150,10 +152,6 @@ impl Desk {
             let mut core = self.core();
             core.is_watched = false;
             self.is_called.store(false, Ordering::SeqCst);
-            if core.sleeping > 0 && !matches!(woken, Ok(Woken::Late)) {
-                // Somebody else watches, or finds that it has ended.
-                self.freed.notify_one();
-            }
             return woken.map(drop);
         }
         core.sleeping += 1;
@@ -183,12 +181,25 @@ impl Desk {
         }
     }
 
-    /// Calls somebody who waits, where there is something to do for him.
+    /// Calls somebody who waits, where there is something to do for him, or nobody who watches.
     fn rouse(&self, core: &Core) {
-        if core.sleeping > 0 && (!core.is_watched || core.dispatch.has_ready(self.now())) {
+        let has_ready = core.dispatch.has_ready(self.now());
+        if core.sleeping > 0 && (!core.is_watched || has_ready) {
             self.freed.notify_one();
-        } else if core.is_watched {
+        } else if core.is_watched && has_ready {
             self.call();
+        }
+    }
+
+    /// Calls somebody who waits, and has to wake earlier than he thought: an event was put off.
+    fn call_for_later(&self, core: &Core) {
+        if core.dispatch.due().is_none() {
+            return;
+        }
+        if core.is_watched {
+            self.call();
+        } else if core.sleeping > 0 {
+            self.freed.notify_one();
         }
     }
 
@@ -228,10 +239,7 @@ impl Desk {
         self.metrics.note_parked(parked, now_parked);
         self.note_unsaved(&mut core);
         self.rouse(&core);
-        if core.sleeping > 0 {
-            // Who sleeps may have to wake earlier than he thought.
-            self.freed.notify_one();
-        }
+        self.call_for_later(&core);
         changed
     }
 

@@ -193,6 +193,15 @@ impl<S: Clone + Eq + Hash> Dispatch<S> {
         Some(Taken { sequence, attempt })
     }
 
+    /// The event could not be given into anybody's hands: that was no attempt.
+    pub(crate) fn untake(&mut self, sequence: Sequence) {
+        let stream = self.take_back(sequence);
+        if let Some(open) = self.open.get_mut(&sequence) {
+            open.attempts -= 1;
+        }
+        self.settle(&stream);
+    }
+
     /// When the next event may be handed out, where none may be now.
     pub(crate) fn due(&self) -> Option<u64> {
         self.later.first().map(|(due, _)| *due)
@@ -327,4 +336,21 @@ impl<S: Clone + Eq + Hash> Dispatch<S> {
 fn cut(reason: &str) -> Box<str> {
     let end = reason.floor_char_boundary(REASON_LEN_MAX);
     reason.get(..end).unwrap_or_default().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_given_into_anybodys_hands_was_no_attempt() {
+        let limits = Limits { window: 2, attempts_max: 1, parked_max: 1, holds: true };
+        let mut dispatch = Dispatch::new(limits, &Ledger::default());
+        dispatch.see(Sequence(1), &"a stream", Digest([1; 32]), 0);
+        for _ in 0..3 {
+            assert_eq!(dispatch.take(0), Some(Taken { sequence: Sequence(1), attempt: 1 }));
+            dispatch.untake(Sequence(1));
+        }
+        assert_eq!(dispatch.counts(), (0, 1, 0));
+    }
 }

@@ -137,7 +137,6 @@ impl Store {
 
     fn look_at_group(&self, name: &ConsumerName) -> Result<Option<GroupInfo>, Error> {
         let directory = self.shared.consumer_directory(Consumer::Group, name, false)?;
-        let moved = self.shared.last_move(Consumer::Group, name);
         let mut info = GroupInfo::new(name);
         let mut ledger = None;
         if let Some(directory) = &directory {
@@ -149,8 +148,11 @@ impl Store {
                 Err(error) => info.refused = Some(opening::unreadable(name, error).to_string()),
             }
             let path = directory.path().join(LOCK);
+            // Whoever has the group may have seen more.
+            self.refresh()?;
             info.is_held = directory.is_locked(LOCK).map_err(annals_segment::Error::io("look at", path))?;
         }
+        let moved = self.shared.last_move(Consumer::Group, name);
         if ledger.is_none() && moved.is_none() && info.refused.is_none() {
             return Ok(None);
         }

@@ -58,6 +58,8 @@ pub(super) fn hold(store: &Store, name: &ConsumerName, options: &GroupOptions) -
     let recovered =
         recover(directory, log, Ledger::default, apply).map_err(|error| unreadable(name, error))?;
     let Recovered { state, log, report, .. } = recovered;
+    // Whoever had the group before may have seen more.
+    store.refresh()?;
     Ok(Held { keeper: Keeper::new(log, state.clone(), report.replayed), ledger: state })
 }
 

@@ -409,6 +409,35 @@ fn a_store_that_is_read_only_has_groups_that_append_nothing() {
 }
 
 #[test]
+fn a_worker_that_waits_beside_a_writer_gets_what_it_appends() {
+    let directory = SimulatedDirectory::new();
+    let writer = open(directory.clone());
+    append(&writer, &[1]);
+    let held = group(&Options::new().open_read_only_on(directory).unwrap());
+    assert_eq!(next(&held), Some(1));
+    let waiting = thread::spawn(move || {
+        let delivery = held.next().unwrap().unwrap();
+        let sequence = delivery.event().sequence();
+        delivery.done().unwrap();
+        (sequence, held.save().unwrap())
+    });
+    append(&writer, &[1]);
+    assert_eq!(waiting.join().unwrap(), (Sequence(2), Sequence(2)));
+    assert_eq!(all(&group(&writer)), []);
+}
+
+#[test]
+fn an_event_that_was_hidden_is_not_handed_out_again() {
+    let store = open(SimulatedDirectory::new());
+    append(&store, &[1, 1]);
+    let group = group(&store);
+    drop(group.try_next().unwrap().unwrap());
+    store.hide(Sequence(1), Sequence(1)).unwrap();
+    assert_eq!(all(&group), [2]);
+    assert_eq!(group.position(), Sequence(2));
+}
+
+#[test]
 fn a_group_never_knows_what_the_power_takes() {
     let disk = SimulatedDirectory::new();
     let options = || {

@@ -18,7 +18,7 @@ use shuttle::{
     scheduler::{PctScheduler, RandomScheduler, Schedule, Scheduler, Task, TaskId},
 };
 
-use crate::{closing, disk::Wanted, groups, replacing, rotating, stopping, subscribing, tickets};
+use crate::{closing, disk::Wanted, groups, replacing, rotating, stopping, subscribing, tickets, workers};
 
 /// One promise, and the function that asserts it.
 pub(crate) struct Model {
@@ -34,7 +34,7 @@ impl Model {
     }
 }
 
-const MODULES: [&[Model]; 7] = [
+const MODULES: [&[Model]; 8] = [
     groups::MODELS,
     stopping::MODELS,
     rotating::MODELS,
@@ -42,6 +42,7 @@ const MODULES: [&[Model]; 7] = [
     closing::MODELS,
     tickets::MODELS,
     subscribing::MODELS,
+    workers::MODELS,
 ];
 
 /// How often PCT lowers a thread's priority at a random step, and one.

@@ -29,6 +29,8 @@ mod stopping;
 mod subscribing;
 #[cfg(shuttle)]
 mod tickets;
+#[cfg(shuttle)]
+mod workers;
 
 #[cfg(shuttle)]
 mod explore;

@@ -6,7 +6,11 @@ use annals_index::Query;
 use annals_wire::{Digest, GroupRecord, Sequence};
 
 use super::Stream;
-use crate::{Error, Event, subscription::Subscription, workers::dispatch::Dispatch};
+use crate::{
+    Error, Event,
+    subscription::Subscription,
+    workers::dispatch::{Dispatch, Taken},
+};
 
 /// What is decided under one lock.
 #[derive(Debug)]
@@ -91,8 +95,18 @@ impl Core {
         }
     }
 
+    /// The event that is handed out at `now`, if there is one and the group was not closed.
+    pub(in crate::workers) fn take(&mut self, now: u64) -> Option<Taken> {
+        let taken = if self.is_closed { None } else { self.dispatch.take(now) }?;
+        self.queue_records(taken.sequence);
+        Some(taken)
+    }
+
     /// Sees events until one can be handed out, or there are no more, or no room. Says why there will be no more.
     pub(in crate::workers) fn look(&mut self, now: u64) -> Result<Option<Error>, Error> {
+        if self.is_closed {
+            return Ok(Some(Error::Closed));
+        }
         let mut end = None;
         while !self.dispatch.has_ready(now) && self.dispatch.room() > 0 {
             match self.subscription.try_next() {
