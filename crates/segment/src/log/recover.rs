@@ -5,7 +5,7 @@
 //! before the manifest names it. What survived unproven is written and synced again, because that it can be
 //! read does not mean that it is on the disk. A log that was closed cleanly is not written at all.
 
-use std::{ops::Range, path::Path, sync::Arc};
+use std::{ffi::OsStr, ops::Range, path::Path, sync::Arc};
 
 use annals_wire::{FrameSeed, Manifest, PreviousEnd, SEGMENT_HEADER_LEN, Sequence};
 use serde::Serialize;
@@ -13,7 +13,10 @@ use serde::Serialize;
 use super::{Log, LogOptions, Note, place};
 use crate::{
     Access, ActiveSegment, Directory, Entropy, Error, File, FrameBytes, Layout, SealedPlace, Space, Tail,
-    TornTail, WriterLock, layout::Newest, manifest::ManifestFile, name,
+    TornTail, WriterLock,
+    layout::Newest,
+    manifest::ManifestFile,
+    name::{self, FileRole},
 };
 
 /// What opening did to the files.
@@ -61,14 +64,8 @@ impl Recovery {
     pub fn run(mut self) -> Result<(Log, LogReport, Option<SealedPlace>), Error> {
         self.lock.bind(&*self.directory)?;
         let mut report = LogReport { removed: self.layout.discard.clone(), ..LogReport::default() };
-        for name in &self.layout.discard {
-            let path = self.directory.path().join(name);
-            self.directory.remove(name).map_err(Error::io("remove", path))?;
-        }
-        if !self.layout.discard.is_empty() {
-            self.directory.sync().map_err(Error::io("sync", self.directory.path()))?;
-        }
         let mut manifest = ManifestFile::open(&*self.directory, self.layout.manifest.clone())?;
+        self.discard(&mut manifest)?;
         let (Some(newest), Some(tail)) = (self.layout.newest.clone(), self.tail.clone()) else {
             report.was_unclean = true;
             // The manifest's name may be in the page cache only: no segment may outlive a power loss without it.
@@ -103,6 +100,30 @@ impl Recovery {
         let sealed = place(&newest.header, previous.end, previous.chain);
         let log = self.begin(manifest, Some(previous), tail.position.next_sequence)?;
         Ok((log, report, Some(sealed)))
+    }
+
+    /// Removes what is left over.
+    fn discard(&self, manifest: &mut ManifestFile) -> Result<(), Error> {
+        if self.layout.discard.iter().any(|name| self.may_be_named(name)) {
+            // Whoever dropped it may have been killed, or lose the power, with one slot durable that does not name it
+            // any more: were it removed now, the other could come back and name what is gone.
+            for _slot in 0..2 {
+                manifest.write(self.layout.manifest.clone())?;
+            }
+        }
+        for name in &self.layout.discard {
+            let path = self.directory.path().join(name);
+            self.directory.remove(name).map_err(Error::io("remove", path))?;
+        }
+        if self.layout.discard.is_empty() {
+            return Ok(());
+        }
+        self.directory.sync().map_err(Error::io("sync", self.directory.path()))
+    }
+
+    /// Whether a slot of earlier may name this file: a segment that was dropped or replaced.
+    fn may_be_named(&self, file: &str) -> bool {
+        matches!(name::role(OsStr::new(file)), FileRole::Segment(id, _) if id <= self.layout.manifest.newest)
     }
 
     fn begin(

@@ -209,3 +209,49 @@ fn a_follower_tells_damage_in_what_is_being_written() {
     let mut follower = Follower::new(Arc::new(directory));
     assert!(matches!(poll(&mut follower), Err(Error::Corrupt { .. })));
 }
+
+/// The process is killed at any operation of dropping a prefix, and the power goes at any operation of the opening
+/// after that: no slot that comes back names a segment that is gone.
+#[test]
+fn a_prefix_dropped_half_by_a_killed_process_is_dropped_when_the_power_goes_at_the_next_opening() {
+    let filled = || {
+        let disk = SimulatedDirectory::new();
+        let mut log = options().open_on(disk.clone()).unwrap();
+        for number in 0..80 {
+            log.append(&record(number)).unwrap();
+        }
+        log.sync().unwrap();
+        (disk, log)
+    };
+    let operations = |disk: &SimulatedDirectory, run: &mut dyn FnMut()| {
+        let before = disk.operation_count();
+        run();
+        before..disk.operation_count()
+    };
+    let (whole, mut log) = filled();
+    let dropping = operations(&whole, &mut || drop(log.truncate_prefix(Sequence(40)).unwrap()));
+    assert!(dropping.end > dropping.start + 4, "two slots, and segments");
+    for at in dropping {
+        let killed = || {
+            let (disk, mut log) = filled();
+            disk.stop_before(at);
+            assert!(log.truncate_prefix(Sequence(40)).is_err());
+            drop(log);
+            disk.kill()
+        };
+        let disk = killed();
+        let opening = operations(&disk, &mut || drop(options().open_on(disk.clone()).unwrap()));
+        for then in opening {
+            let disk = killed();
+            disk.stop_before(then);
+            drop(options().open_on(disk.clone()));
+            for is_kept in [|_| false, |_| true, |unit: usize| unit % 2 == 0, |unit: usize| unit % 2 == 1] {
+                let lost = disk.crash_subset(is_kept);
+                let log = options().open_on(lost).unwrap_or_else(|error| {
+                    panic!("killed at operation {at}, without power at operation {then}: {error}")
+                });
+                assert!(log.end().sequence == Sequence(80), "killed at {at}, without power at {then}");
+            }
+        }
+    }
+}
