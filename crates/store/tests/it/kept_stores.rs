@@ -12,8 +12,8 @@ use std::{
 };
 
 use annals::{
-    Background, Clock, Condition, Coordinate, Event, Kind, NewEvent, Options, SeededEntropy, Store, Tag,
-    verify,
+    Background, Clock, Condition, Coordinate, Error, Event, Fold, Kind, NewEvent, Options, Query, QueryItem,
+    SeededEntropy, Store, Tag, verify,
 };
 use tempfile::TempDir;
 
@@ -44,6 +44,13 @@ fn holds(store: &Store) -> String {
     for stream in store.streams().unwrap() {
         writeln!(text, "stream {} {} {}: {}", stream.scope, stream.entity, stream.lane, stream.revision)
             .unwrap();
+    }
+    for cursor in store.cursors().unwrap() {
+        writeln!(text, "cursor {}: {} {}", cursor.name, cursor.position, cursor.move_count).unwrap();
+    }
+    for group in store.groups().unwrap() {
+        let parked: Vec<_> = group.parked.iter().map(|parked| (parked.sequence, &parked.reason)).collect();
+        writeln!(text, "group {}: {} {} {parked:?}", group.name, group.position, group.done_count).unwrap();
     }
     text
 }
@@ -126,10 +133,89 @@ fn make_reduced(directory: &Path) {
     write(directory, &image(&retention::small()));
 }
 
+/// With cursors, saved and moved in the log, a group with a parked event, and a projection's snapshot.
+fn make_consumed(directory: &Path) {
+    let store = options(5).create(true).open(directory).unwrap();
+    let kind = Kind::new(0x2001).unwrap();
+    let at = |entity: &str| Coordinate::new(entity, "work").unwrap();
+    for number in 0..24_u8 {
+        store.append(&NewEvent::new(&at(&format!("w{}", number % 3)), kind, &[number])).unwrap();
+    }
+    let work = || Query::of(QueryItem::new().scope("work"));
+    let mut saved = store.cursor("saved", work()).unwrap();
+    let mut moved = store.cursor("moved", work()).unwrap();
+    for _ in 0..7 {
+        assert!(saved.try_next().unwrap().is_some() && moved.try_next().unwrap().is_some());
+    }
+    saved.save().unwrap();
+    moved.append(&[NewEvent::new(&at("out"), kind, b"what came of seven")]).unwrap();
+    let group = store.group("group", work()).unwrap();
+    group.try_next().unwrap().unwrap().park("for later").unwrap();
+    for _ in 0..5 {
+        group.try_next().unwrap().unwrap().done_with(&[NewEvent::new(&at("out"), kind, b"done")]).unwrap();
+    }
+    group.save().unwrap();
+    let sum = store.project(Sum).unwrap();
+    sum.save().unwrap();
+    drop(sum);
+    saved.close().unwrap();
+    moved.close().unwrap();
+    group.close().unwrap();
+    store.close().unwrap();
+}
+
+/// What the first bytes of the payloads come to.
+struct Sum;
+
+impl Fold for Sum {
+    type State = u64;
+
+    fn name(&self) -> &str {
+        "sum"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn query(&self, _store: &Store) -> Query {
+        Query::of(QueryItem::new().scope("work"))
+    }
+
+    fn apply(&self, sum: &mut u64, event: &Event) -> Result<(), Error> {
+        *sum += event.payload().and_then(|payload| payload.first()).map_or(0, |byte| u64::from(*byte));
+        Ok(())
+    }
+}
+
 type Make = fn(&Path);
 
-const STORES: [(&str, Make); 3] =
-    [("v1-closed", make_closed), ("v1-crashed", make_crashed), ("v1-reduced", make_reduced)];
+const STORES: [(&str, Make); 4] = [
+    ("v1-closed", make_closed),
+    ("v1-crashed", make_crashed),
+    ("v1-reduced", make_reduced),
+    ("v1-consumed", make_consumed),
+];
+
+#[test]
+fn kept_consumers_go_on_where_they_were() {
+    let (_place, store) = open_copy(&stores().join("v1-consumed"), &options(3), false);
+    let work = || Query::of(QueryItem::new().scope("work"));
+    for name in ["saved", "moved"] {
+        let next = store.cursor(name, work()).unwrap().try_next().unwrap().unwrap();
+        assert_eq!(next.sequence().0, 8, "{name}");
+    }
+    let group = store.group("group", work()).unwrap();
+    assert_eq!(group.parked().unwrap().len(), 3, "one is parked, and two of its stream wait behind it");
+    let delivery = group.try_next().unwrap().unwrap();
+    assert_eq!(delivery.event().sequence().0, 9, "of the eight before, five are done");
+    drop(delivery);
+    let sum = store.project(Sum).unwrap();
+    let info = sum.info().unwrap();
+    assert_eq!((info.rebuild_count, info.rebuilt_because), (0, None), "its snapshot is used");
+    let expected: u64 = store.all().map(|event| u64::from(event.unwrap().payload().unwrap()[0])).sum();
+    assert_eq!(sum.read().state, expected);
+}
 
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
@@ -139,6 +225,17 @@ fn copy(from: &Path, to: &Path) {
             copy(&from, &to);
         } else if entry.file_name() != HOLDS {
             fs::copy(from, to).unwrap();
+        }
+    }
+}
+
+/// Whose process held them is nobody's business.
+fn remove_locks(directory: &Path) {
+    for entry in fs::read_dir(directory).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_dir() {
+            remove_locks(&entry.path());
+        } else if entry.file_name() == "LOCK" {
+            fs::remove_file(entry.path()).unwrap();
         }
     }
 }
@@ -175,6 +272,7 @@ fn kept_stores_are_opened_from_every_source_and_written_on() {
         let kept = stores().join(name);
         if std::env::var_os("ANNALS_STORES").is_some_and(|value| value == "write") && !kept.exists() {
             make(&kept);
+            remove_locks(&kept);
             let (_place, store) = open_copy(&kept, &options(1), true);
             fs::write(kept.join(HOLDS), holds(&store)).unwrap();
         }
