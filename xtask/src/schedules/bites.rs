@@ -251,10 +251,10 @@ pub(super) const BITES: &[Bite] = &[
     },
     // Who leaves lets another one watch.
     Bite {
-        model: "whoever_can_work_is_called",
+        model: "whoever_leaves_lets_another_watch",
         path: DESK,
-        line: "                    self.rouse(&core);\n                    return Ok(Handed::Nothing);",
-        instead: "                    return Ok(Handed::Nothing);",
+        line: "                self.rouse(&core);\n                drop(core);",
+        instead: "                drop(core);",
     },
     // Who finds that it is over tells the others.
     Bite {
