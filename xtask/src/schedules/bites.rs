@@ -303,7 +303,7 @@ mod tests {
         let directory = root().join("crates/store/tests/schedules");
         let sources = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
         let text: String = sources.map(|path| std::fs::read_to_string(path).unwrap()).collect();
-        let models = text.split("Model::new(\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+        let models = text.split("Model::new(").skip(1).map(|rest| rest.split('"').nth(1).unwrap());
         let models: std::collections::BTreeSet<_> = models.collect();
         assert_eq!(models, BITES.iter().map(|bite| bite.model).collect());
     }
