@@ -10,8 +10,9 @@ mod reseal;
 use std::collections::BTreeMap;
 
 use annals::{
-    Background, Coordinate, Durability, Error, Kind, MemoryDirectory, NewEvent, Options, SeededEntropy,
-    Store, VerifyReport, verify_on,
+    Background, Coordinate, Durability, Error, Kind, NewEvent, Options, Store,
+    disk::{MemoryDirectory, SeededEntropy, verify_on},
+    report::VerifyReport,
 };
 
 use self::{

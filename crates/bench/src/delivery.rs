@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use annals::{Coordinate, Durability, Kind, NewEvent, Options, Query, Store, Subscription};
+use annals::{Coordinate, Durability, Kind, NewEvent, Options, Query, Store, consume::Subscription};
 use serde::Serialize;
 
 use crate::{

@@ -10,7 +10,7 @@ use std::{
     time::SystemTime,
 };
 
-use annals::{Directory, DiskDirectory};
+use annals::disk::{Directory, DiskDirectory};
 use annals_segment::{CHECKPOINT, FRONTIER, Inventory, LOCK};
 use serde::{Deserialize, Serialize};
 

@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use annals::{DiskDirectory, Options};
+use annals::{Options, disk::DiskDirectory};
 use serde::Serialize;
 
 use self::{

@@ -12,7 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use annals::{Durability, Error, Event, Fold, NewEvent, Options, Projection, Store};
+use annals::{
+    Durability, Error, Event, NewEvent, Options, Store,
+    consume::{Fold, Projection},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{

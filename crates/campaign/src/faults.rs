@@ -5,7 +5,7 @@
 
 use std::sync::atomic::Ordering;
 
-use annals::{Error, SimulatedDirectory, Store};
+use annals::{Error, Store, disk::SimulatedDirectory};
 use annals_segment::{Errno, Fault, ReadFault, Span};
 
 use crate::{

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use annals::SimulatedDirectory;
+use annals::disk::SimulatedDirectory;
 use annals_segment::CrashProfile;
 
 use crate::{flaw::Flaw, random::mix, tally::Sort};

@@ -4,7 +4,7 @@
 //! What was acknowledged is there, what is not promised is there as whole batches in the order sent, and not
 //! a byte was invented; nothing left the files but what the report tells.
 
-use annals::{Event, OpenReport, SimulatedDirectory, Store};
+use annals::{Event, Store, disk::SimulatedDirectory, report::OpenReport};
 use annals_segment::{CHECKPOINT, CrashProfile};
 
 use crate::{

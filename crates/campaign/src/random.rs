@@ -2,7 +2,7 @@
 //!
 //! Invariant: equal seeds give equal choices, so that a failure is had again from what it prints.
 
-use annals::{Entropy, SeededEntropy};
+use annals::disk::{Entropy, SeededEntropy};
 
 /// A source of choices.
 #[derive(Debug)]

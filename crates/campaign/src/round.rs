@@ -3,7 +3,7 @@
 //! Invariant: a round does the same whoever runs it and whatever ran before, but for images that were tried
 //! already. So its number is all it takes to see its failure again.
 
-use annals::SimulatedDirectory;
+use annals::disk::SimulatedDirectory;
 
 use crate::{
     faults::faults,

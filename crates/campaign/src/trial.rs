@@ -4,7 +4,10 @@
 //! Invariant: the same image with the same promises is tried the same way. Recovery that is cut short comes to
 //! the same end as recovery that is not: what the first opening found, every later one finds.
 
-use annals::{Durability, SimulatedDirectory, Store, verify_on};
+use annals::{
+    Durability, Store,
+    disk::{SimulatedDirectory, verify_on},
+};
 use annals_segment::CrashProfile;
 
 use crate::{

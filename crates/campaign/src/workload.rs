@@ -4,8 +4,8 @@
 //! not earlier. An error that no fault explains is a flaw.
 
 use annals::{
-    Background, Clock, Coordinate, Durability, Error, Kind, NewEvent, Options, SeededEntropy,
-    SimulatedDirectory, Store,
+    Background, Coordinate, Durability, Error, Kind, NewEvent, Options, Store,
+    disk::{Clock, SeededEntropy, SimulatedDirectory},
 };
 
 use annals_segment::Span;

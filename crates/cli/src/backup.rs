@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use annals::{BackupProgress, BackupReport};
+use annals::report::{BackupProgress, BackupReport};
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount, ProgressBar};
 

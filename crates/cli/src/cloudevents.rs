@@ -61,7 +61,7 @@ fn canonical_id(text: &str) -> Option<EventId> {
 
 #[cfg(test)]
 mod tests {
-    use annals::{Coordinate, Event, Kind, MemoryDirectory, NewEvent, Options, Store};
+    use annals::{Coordinate, Event, Kind, NewEvent, Options, Store, disk::MemoryDirectory};
     use proptest::{collection::btree_map, prelude::*};
     use serde_json::{Map, Value, json};
 

@@ -2,7 +2,7 @@
 
 use std::{path::Path, str::FromStr, time::Duration};
 
-use annals::{CursorInfo, Options, Sequence, Store};
+use annals::{Options, Sequence, Store, report::CursorInfo};
 use clap::{Args, Subcommand};
 use indicatif::{HumanCount, HumanDuration};
 use serde_json::json;

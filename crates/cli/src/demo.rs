@@ -8,7 +8,7 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use annals::{Error, Store, StreamInfo};
+use annals::{Error, Store, report::StreamInfo};
 use clap::{Args, Parser};
 use indicatif::HumanCount;
 use serde_json::Value;

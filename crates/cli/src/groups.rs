@@ -2,7 +2,11 @@
 
 use std::{fmt, path::Path, time::Duration};
 
-use annals::{Group, GroupInfo, GroupOptions, Options, ParkedEvent, Query, Sequence, Store};
+use annals::{
+    Options, Query, Sequence, Store,
+    consume::{Group, GroupOptions},
+    report::{GroupInfo, ParkedEvent},
+};
 use clap::{Args, Subcommand};
 use indicatif::{HumanCount, HumanDuration};
 use serde_json::json;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use annals::{InspectedSegment, Inspection};
+use annals::report::{InspectedSegment, Inspection};
 use comfy_table::Table;
 use indicatif::{HumanBytes, HumanCount};
 

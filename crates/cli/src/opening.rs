@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use annals::{OpenReport, Options, Store};
+use annals::{Options, Store, report::OpenReport};
 
 use crate::{
     failure::Failure,

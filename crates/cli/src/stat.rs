@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use annals::{OpenReport, Stats, Store};
+use annals::{
+    Store,
+    report::{OpenReport, Stats},
+};
 use comfy_table::Table;
 use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;

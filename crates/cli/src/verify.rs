@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use annals::{Damage, VerifyProgress, VerifyReport};
+use annals::report::{Damage, VerifyProgress, VerifyReport};
 use comfy_table::Table;
 use indicatif::{HumanBytes, HumanCount};
 

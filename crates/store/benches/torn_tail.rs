@@ -17,8 +17,8 @@ use std::{
 };
 
 use annals::{
-    Background, Coordinate, Directory, DiskDirectory, Durability, Kind, NewEvent, Options, SeededEntropy,
-    Store,
+    Background, Coordinate, Durability, Kind, NewEvent, Options, Store,
+    disk::{Directory, DiskDirectory, SeededEntropy},
 };
 use annals_segment::{Access, DirectoryEntry};
 use annals_wire::{Batch, FrameType, NewFrame, SEGMENT_HEADER_LEN, SegmentHeader, Sequence};

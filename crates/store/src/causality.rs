@@ -15,7 +15,7 @@ impl Store {
     /// that the lane left. Nothing where the store has no such event, or it is the first.
     ///
     /// ```
-    /// # use annals::*;
+    /// # use annals::{*, consume::*, disk::*, report::*};
     /// # fn main() -> Result<(), Error> {
     /// # let store = Options::new().create(true).open_on(MemoryDirectory::new())?;
     /// let (at, kind) = (Coordinate::new("order:42", "shop")?, store.kind("booked")?);
@@ -39,7 +39,7 @@ impl Store {
     /// caused. Keeps a number for each that it shows.
     ///
     /// ```
-    /// # use annals::*;
+    /// # use annals::{*, consume::*, disk::*, report::*};
     /// # fn main() -> Result<(), Error> {
     /// # let store = Options::new().create(true).open_on(MemoryDirectory::new())?;
     /// let (at, kind) = (Coordinate::new("order:42", "shop")?, store.kind("booked")?);
@@ -81,7 +81,7 @@ impl Store {
     /// sequence. [`Event::correlation`] says which conversation an event belongs to.
     ///
     /// ```
-    /// # use annals::*;
+    /// # use annals::{*, consume::*, disk::*, report::*};
     /// # fn main() -> Result<(), Error> {
     /// # let store = Options::new().create(true).open_on(MemoryDirectory::new())?;
     /// let (at, kind) = (Coordinate::new("order:42", "shop")?, store.kind("booked")?);

@@ -217,7 +217,7 @@ fn is_of(index: &ActiveIndex, landmark: &Landmark) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Background, Coordinate, Kind, MemoryDirectory, NewEvent, Options};
+    use crate::{Background, Coordinate, Kind, NewEvent, Options, disk::MemoryDirectory};
 
     #[test]
     fn one_that_is_begun_when_the_store_is_closed_is_left_to_the_close() {

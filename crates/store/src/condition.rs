@@ -19,7 +19,7 @@ use crate::{
 /// hold; a condition without demands always does.
 ///
 /// ```
-/// # use annals::*;
+/// # use annals::{*, consume::*, disk::*, report::*};
 /// # fn main() -> Result<(), Error> {
 /// # let store = Options::new().create(true).open_on(MemoryDirectory::new())?;
 /// let registered = store.kind("user.registered")?;

@@ -36,7 +36,7 @@ use crate::{
 /// event, by [`Cursor::append`], has it **once**, whatever happens: the results and the cursor's move are one batch.
 ///
 /// ```
-/// # use annals::*;
+/// # use annals::{*, consume::*, disk::*, report::*};
 /// # fn main() -> Result<(), Error> {
 /// # let store = Options::new().create(true).open_on(MemoryDirectory::new())?;
 /// let (order, placed) = (Coordinate::new("order:42", "shop")?, store.kind("order.placed")?);

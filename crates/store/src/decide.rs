@@ -27,7 +27,7 @@ impl Store {
     /// time.
     ///
     /// ```
-    /// # use annals::*;
+    /// # use annals::{*, consume::*, disk::*, report::*};
     /// # use serde::{Deserialize, Serialize};
     /// # #[derive(Event, Serialize, Deserialize)]
     /// # #[event(name = "deposited")]

@@ -88,7 +88,7 @@ impl Store {
     /// Subscriptions do so by themselves. Of a store that was opened for writing nothing is to be seen anew.
     ///
     /// ```
-    /// # use annals::*;
+    /// # use annals::{*, consume::*, disk::*, report::*};
     /// # fn main() -> Result<(), Error> {
     /// # let directory = MemoryDirectory::new();
     /// let writer = Options::new().create(true).open_on(directory.clone())?;

@@ -22,7 +22,7 @@ impl Store {
     /// already changes nothing.
     ///
     /// ```
-    /// # use annals::*;
+    /// # use annals::{*, consume::*, disk::*, report::*};
     /// # fn main() -> Result<(), Error> {
     /// # let store = Options::new().create(true).open_on(MemoryDirectory::new())?;
     /// let (at, kind) = (Coordinate::new("user:7", "app")?, store.kind("noted")?);

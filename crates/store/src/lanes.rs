@@ -8,8 +8,9 @@ use annals_index::Direction;
 use annals_wire::{Coordinate, Depth, Digest, EventId, Fork, Key, Lane, Revision, StreamKey};
 
 use crate::{
-    Durability, Error, Events, NewEvent, Store, StreamInfo,
+    Durability, Error, Events, NewEvent, Store,
     new_event::Prepared,
+    report::StreamInfo,
     store::{Shared, lock},
     sync::Arc,
 };
@@ -35,7 +36,7 @@ impl Store {
     /// [`Error::Corrupt`], [`Error::Environment`].
     ///
     /// ```
-    /// # use annals::*;
+    /// # use annals::{*, consume::*, disk::*, report::*};
     /// # fn main() -> Result<(), Error> {
     /// # let store = Options::new().create(true).open_on(MemoryDirectory::new())?;
     /// let step = store.kind("step")?;

@@ -5,7 +5,7 @@
 //! is no server and no async runtime.
 //!
 //! ```
-//! use annals::{Coordinate, Expected, MemoryDirectory, NewEvent, Options};
+//! use annals::{Coordinate, Expected, NewEvent, Options, disk::MemoryDirectory};
 //!
 //! # fn main() -> Result<(), annals::Error> {
 //! // `Store::open("path")` is what a program calls; tests need no disk.
@@ -32,6 +32,7 @@
 //! **Does not** know the terminal, decode a payload unasked, or promise what the disk under it does not keep.
 //!
 //! **Next:** [`Options`] and [`Store`]; [`NewEvent`] and [`Receipt`]; [`typed`] for events that are Rust types;
+//! [`consume`] for who reads on, [`disk`] for tests without one, [`report`] for what the store says of itself;
 //! docs/architecture.md for how an append
 //! and an open go through the layers.
 
@@ -103,32 +104,62 @@ mod metrics;
 mod stats;
 mod verify;
 
-pub use annals_checkpoint::{OpenReport, Progress};
 pub use annals_derive::Event;
 pub use annals_index::{Direction, Query, QueryItem};
-pub use annals_segment::{
-    Directory, DiskDirectory, Entropy, MemoryDirectory, SeededEntropy, SimulatedDirectory,
-};
 pub use annals_wire::{
     Coordinate, Depth, Digest, EventId, Kind, Lane, Occurred, Recorded, Revision, Sequence, StoreId, Tag,
 };
-pub use backup::{BackupProgress, BackupReport, restore, restore_on};
-pub use clock::{Clock, SystemClock};
+pub use backup::restore;
 pub use condition::Condition;
-pub use cursor::{Cursor, CursorInfo, CursorOptions};
 pub use error::Error;
 pub use event::Event;
-pub use inspect::{InspectedSegment, Inspection, inspect, inspect_on};
-pub use metrics::Tally;
+pub use inspect::inspect;
 pub use new_event::{Expected, NewEvent, Receipt};
 pub use options::{Background, Durability, Options};
-pub use projection::{Aggregate, Fold, Folded, Projection, ProjectionInfo, Projections};
 pub use read::Events;
 pub use stage::Stage;
-pub use stats::Stats;
 pub use store::Store;
-pub use streams::StreamInfo;
-pub use subscription::{Ender, Subscription};
-pub use ticket::{Frontiers, Ticket};
-pub use verify::{Damage, VerifyProgress, VerifyReport, verify, verify_on};
-pub use workers::{Delivery, Group, GroupInfo, GroupOptions, ParkedEvent, ParkedStream, TriedEvent};
+pub use ticket::Ticket;
+pub use verify::verify;
+
+/// Who reads on: subscriptions, cursors that remember where they were, groups of workers, projections.
+pub mod consume {
+    pub use crate::{
+        cursor::{Cursor, CursorOptions},
+        projection::{Aggregate, Fold, Folded, Projection, Projections},
+        subscription::{Ender, Subscription},
+        workers::{Delivery, Group, GroupOptions, ParkedStream},
+    };
+}
+
+/// What a store stands on: directories on disk, in memory and on a simulated disk, clocks and random numbers.
+pub mod disk {
+    pub use annals_segment::{
+        Directory, DiskDirectory, Entropy, MemoryDirectory, SeededEntropy, SimulatedDirectory,
+    };
+
+    pub use crate::{
+        backup::restore_on,
+        clock::{Clock, SystemClock},
+        inspect::inspect_on,
+        verify::verify_on,
+    };
+}
+
+/// What a store says of itself: what opening, verifying and backing up found and did, and how far everything is.
+pub mod report {
+    pub use annals_checkpoint::{OpenReport, Progress};
+
+    pub use crate::{
+        backup::{BackupProgress, BackupReport},
+        cursor::CursorInfo,
+        inspect::{InspectedSegment, Inspection},
+        metrics::Tally,
+        projection::ProjectionInfo,
+        stats::Stats,
+        streams::StreamInfo,
+        ticket::Frontiers,
+        verify::{Damage, VerifyProgress, VerifyReport},
+        workers::{GroupInfo, ParkedEvent, TriedEvent},
+    };
+}

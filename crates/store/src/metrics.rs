@@ -1,5 +1,5 @@
 //! What a store counts and measures while it lives: for whoever collects it through the `metrics` facade, and for
-//! [`crate::Stats`].
+//! [`crate::report::Stats`].
 //!
 //! Invariant: a group is counted once, by whoever led it; an append alone counts nothing. Without a recorder nothing is
 //! collected but the tally.

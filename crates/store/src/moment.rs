@@ -17,7 +17,7 @@ impl Store {
     /// times of a store grow with its sequences.
     ///
     /// ```
-    /// # use annals::*;
+    /// # use annals::{*, consume::*, disk::*, report::*};
     /// # fn main() -> Result<(), Error> {
     /// # let store = Options::new().create(true).open_on(MemoryDirectory::new())?;
     /// let at = Coordinate::new("account:7", "bank")?;

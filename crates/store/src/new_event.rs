@@ -175,7 +175,7 @@ impl<'a> NewEvent<'a> {
     /// batch is appended.
     ///
     /// ```
-    /// # use annals::{Coordinate, MemoryDirectory, NewEvent, Options};
+    /// # use annals::{Coordinate, NewEvent, Options, disk::MemoryDirectory};
     /// # fn main() -> Result<(), annals::Error> {
     /// # let store = Options::new().create(true).open_on(MemoryDirectory::new())?;
     /// # let (order, stock) = (Coordinate::new("order:42", "shop")?, Coordinate::new("chair", "stock")?);
@@ -213,7 +213,7 @@ impl<'a> NewEvent<'a> {
     /// append refuses 0 with [`Error::Invalid`].
     ///
     /// ```
-    /// # use annals::{Coordinate, MemoryDirectory, NewEvent, Options};
+    /// # use annals::{Coordinate, NewEvent, Options, disk::MemoryDirectory};
     /// # fn main() -> Result<(), annals::Error> {
     /// # let store = Options::new().create(true).open_on(MemoryDirectory::new())?;
     /// # let (at, kind) = (Coordinate::new("order:42", "shop")?, store.kind("order.placed")?);
@@ -234,7 +234,7 @@ impl<'a> NewEvent<'a> {
     /// these rules is refused with [`Error::Invalid`] when the event is appended.
     ///
     /// ```
-    /// # use annals::{Coordinate, MemoryDirectory, NewEvent, Options};
+    /// # use annals::{Coordinate, NewEvent, Options, disk::MemoryDirectory};
     /// # fn main() -> Result<(), annals::Error> {
     /// # let store = Options::new().create(true).open_on(MemoryDirectory::new())?;
     /// # let (at, kind) = (Coordinate::new("order:42", "shop")?, store.kind("order.placed")?);

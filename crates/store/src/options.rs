@@ -6,7 +6,9 @@ use annals_checkpoint::{Observer, Progress, SourceOptions};
 use annals_segment::{Directory, DiskDirectory, Entropy, OpenFiles, SpaceLimits, SystemEntropy};
 
 use crate::{
-    Clock, Error, Store, SystemClock, open,
+    Error, Store,
+    disk::{Clock, SystemClock},
+    open,
     sync::Arc,
     typed::{EventType, Register, Schema},
 };
@@ -226,7 +228,7 @@ impl Options {
     /// type that was not named here is checked when it is first appended. Default: none.
     ///
     /// ```
-    /// # use annals::{Error, Event, MemoryDirectory, Options};
+    /// # use annals::{Error, Event, Options, disk::MemoryDirectory};
     /// # use serde::{Deserialize, Serialize};
     /// #[derive(Event, Serialize, Deserialize)]
     /// #[event(name = "order.placed")]

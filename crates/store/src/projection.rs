@@ -89,7 +89,7 @@ impl Store {
     /// A store that was opened for reading only has its snapshots used, and writes none.
     ///
     /// ```
-    /// # use annals::*;
+    /// # use annals::{*, consume::*, disk::*, report::*};
     /// struct Notes;
     ///
     /// impl Fold for Notes {

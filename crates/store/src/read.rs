@@ -140,7 +140,7 @@ impl Events {
     /// names a conversation, and a few where times are named.
     ///
     /// ```
-    /// # use annals::*;
+    /// # use annals::{*, consume::*, disk::*, report::*};
     /// # fn main() -> Result<(), Error> {
     /// # let store = Options::new().create(true).open_on(MemoryDirectory::new())?;
     /// let (at, kind) = (Coordinate::new("account:7", "bank")?, store.kind("booked")?);

@@ -8,7 +8,7 @@ use crate::{Condition, Durability, Error, NewEvent, Receipt, Store};
 /// Appends that are collected, and committed as one atomic batch or not at all. Dropping it cancels it.
 ///
 /// ```
-/// # use annals::*;
+/// # use annals::{*, consume::*, disk::*, report::*};
 /// # fn main() -> Result<(), Error> {
 /// # let store = Options::new().create(true).open_on(MemoryDirectory::new())?;
 /// let moved = store.kind("moved")?;

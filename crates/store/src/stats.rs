@@ -5,7 +5,8 @@ use annals_wire::Sequence;
 use serde::Serialize;
 
 use crate::{
-    CursorInfo, Error, GroupInfo, Store, Tally,
+    Error, Store,
+    report::{CursorInfo, GroupInfo, Tally},
     store::{Shared, lock},
 };
 

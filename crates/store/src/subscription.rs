@@ -58,7 +58,7 @@ impl Store {
     /// The events that `query` asks for: from the first on, and then those that are appended, as they become visible.
     ///
     /// ```
-    /// # use annals::*;
+    /// # use annals::{*, consume::*, disk::*, report::*};
     /// # fn main() -> Result<(), Error> {
     /// # let store = Options::new().create(true).open_on(MemoryDirectory::new())?;
     /// let (at, kind) = (Coordinate::new("account:7", "bank")?, store.kind("booked")?);

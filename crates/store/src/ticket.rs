@@ -79,7 +79,7 @@ impl Store {
     /// As [`Store::append_if`]; what goes wrong afterwards, the ticket says.
     ///
     /// ```
-    /// # use annals::*;
+    /// # use annals::{*, consume::*, disk::*, report::*};
     /// # fn main() -> Result<(), Error> {
     /// # let store = Options::new().create(true).open_on(MemoryDirectory::new())?;
     /// let measured = store.kind("measured")?;

@@ -1,7 +1,7 @@
 //! Typed events: Rust types that are bound to kinds by name, and read back whatever version they were written with.
 //!
 //! ```
-//! use annals::{Coordinate, Event, Expected, MemoryDirectory, NewEvent, Options};
+//! use annals::{Coordinate, Event, Expected, NewEvent, Options, disk::MemoryDirectory};
 //! use serde::{Deserialize, Serialize};
 //!
 //! #[derive(Event, Serialize, Deserialize)]
@@ -41,7 +41,7 @@
 //! program for reading, with a function from each version to the next.
 //!
 //! ```
-//! # use annals::{Coordinate, Event, MemoryDirectory, NewEvent, Options};
+//! # use annals::{Coordinate, Event, NewEvent, Options, disk::MemoryDirectory};
 //! # use serde::{Deserialize, Serialize};
 //! #[derive(Event, Serialize, Deserialize)]
 //! #[event(name = "account.deposited", version = 2, upcast(with_currency))]
@@ -127,7 +127,7 @@ pub type BoxedError = Box<dyn error::Error + Send + Sync>;
 ///     }
 /// }
 /// # let store = annals::Options::new().create(true).events::<Note>();
-/// # let store = store.open_on(annals::MemoryDirectory::new()).unwrap();
+/// # let store = store.open_on(annals::disk::MemoryDirectory::new()).unwrap();
 /// # let at = annals::Coordinate::new("e", "s").unwrap();
 /// # store.append(&annals::NewEvent::of(&at, &Note("x".to_owned())).unwrap()).unwrap();
 /// # assert_eq!(store.all().decode::<Note>().next().unwrap().unwrap().1.0, "x");

@@ -40,7 +40,7 @@ use desk::{Desk, Handed};
 /// small log is closed, with the last handle and the last [`Delivery`].
 ///
 /// ```
-/// # use annals::*;
+/// # use annals::{*, consume::*, disk::*, report::*};
 /// # fn main() -> Result<(), Error> {
 /// # let store = Options::new().create(true).open_on(MemoryDirectory::new())?;
 /// let (placed, billed) = (store.kind("order.placed")?, store.kind("order.billed")?);

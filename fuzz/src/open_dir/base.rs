@@ -6,8 +6,8 @@ use std::sync::{
 };
 
 use annals::{
-    Clock, Coordinate, Digest, Durability, Event, EventId, Kind, MemoryDirectory, NewEvent, Revision,
-    Sequence, Store, Tag,
+    Coordinate, Digest, Durability, Event, EventId, Kind, NewEvent, Revision, Sequence, Store, Tag,
+    disk::{Clock, MemoryDirectory},
 };
 
 use super::{Image, image, options};

@@ -1,7 +1,8 @@
 //! A store as it lives through steps, and the list beside it.
 
 use annals::{
-    Background, Clock, Durability, Error, Options, SeededEntropy, SimulatedDirectory, Store, verify_on,
+    Background, Durability, Error, Options, Store,
+    disk::{Clock, SeededEntropy, SimulatedDirectory, verify_on},
 };
 use annals_segment::{CrashProfile, Errno, ReadFault, Span};
 

@@ -218,7 +218,7 @@ impl File for CountingFile {
 
 #[cfg(test)]
 mod tests {
-    use annals::MemoryDirectory;
+    use annals::disk::MemoryDirectory;
 
     use super::*;
 

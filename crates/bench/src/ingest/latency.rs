@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use annals::{DiskDirectory, Durability, Kind, Options, Store};
+use annals::{Durability, Kind, Options, Store, disk::DiskDirectory};
 use serde::Serialize;
 
 use super::counting::{CountingDirectory, Written};

@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use annals::{Error, Projection, Sequence, Store};
+use annals::{Error, Sequence, Store, consume::Projection};
 use serde::Serialize;
 
 use super::{Tallies, append, next_hash};

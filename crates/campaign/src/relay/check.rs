@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use annals::{Store, VerifyReport};
+use annals::{Store, report::VerifyReport};
 
 use super::{PRODUCERS, RESULTS, STREAM_COUNT, coordinate, failed, number, result};
 use crate::{Flaw, flaw::ensure};
@@ -37,7 +37,7 @@ pub(super) fn check(store: &Store) -> Result<Found, Flaw> {
     Ok(found)
 }
 
-fn first(verified: &VerifyReport) -> Option<&annals::Damage> {
+fn first(verified: &VerifyReport) -> Option<&annals::report::Damage> {
     verified.damage.first()
 }
 

@@ -2,7 +2,10 @@
 
 use std::{thread, time::Duration};
 
-use annals::{Delivery, Error, Group, GroupOptions, NewEvent, Store};
+use annals::{
+    Error, NewEvent, Store,
+    consume::{Delivery, Group, GroupOptions},
+};
 
 use super::{GROUP, Place, RESULTS, coordinate, failed, kind, number, options, result, work_query};
 use crate::{Flaw, random::Random};

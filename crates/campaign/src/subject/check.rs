@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use annals::{Background, Durability, Error, Options, SimulatedDirectory, Store, verify};
+use annals::{Background, Durability, Error, Options, Store, disk::SimulatedDirectory, verify};
 use serde::Serialize;
 
 use super::{load::load, state::State, workload::options};

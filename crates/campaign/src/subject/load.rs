@@ -2,7 +2,7 @@
 
 use std::{io, path::Path};
 
-use annals::{Directory as _, DiskDirectory, SimulatedDirectory};
+use annals::disk::{Directory as _, DiskDirectory, SimulatedDirectory};
 use annals_segment::Access;
 
 use crate::flaw::Flaw;

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use annals::{Directory, SimulatedDirectory};
+use annals::disk::{Directory, SimulatedDirectory};
 use annals_segment::{Access, DirectoryEntry, File, Lock, Region};
 
 /// What it says that it did, and did not.

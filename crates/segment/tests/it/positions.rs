@@ -229,7 +229,7 @@ fn a_prefix_dropped_half_by_a_killed_process_is_dropped_when_the_power_goes_at_t
         before..disk.operation_count()
     };
     let (whole, mut log) = filled();
-    let dropping = operations(&whole, &mut || drop(log.truncate_prefix(Sequence(40)).unwrap()));
+    let dropping = operations(&whole, &mut || _ = log.truncate_prefix(Sequence(40)).unwrap());
     assert!(dropping.end > dropping.start + 4, "two slots, and segments");
     for at in dropping {
         let killed = || {
@@ -245,7 +245,12 @@ fn a_prefix_dropped_half_by_a_killed_process_is_dropped_when_the_power_goes_at_t
             let disk = killed();
             disk.stop_before(then);
             drop(options().open_on(disk.clone()));
-            for is_kept in [|_| false, |_| true, |unit: usize| unit % 2 == 0, |unit: usize| unit % 2 == 1] {
+            for is_kept in [
+                |_| false,
+                |_| true,
+                |unit: usize| unit.is_multiple_of(2),
+                |unit: usize| !unit.is_multiple_of(2),
+            ] {
                 let lost = disk.crash_subset(is_kept);
                 let log = options().open_on(lost).unwrap_or_else(|error| {
                     panic!("killed at operation {at}, without power at operation {then}: {error}")

@@ -60,7 +60,7 @@ impl CursorOptions {
 
     /// The position is saved whenever so many events were processed since, or so much time passed since the first of
     /// them: looked at when an event is asked for, and while one is waited for. Default: only when
-    /// [`crate::Cursor::save`] is called.
+    /// [`crate::consume::Cursor::save`] is called.
     #[must_use]
     pub fn save_every(mut self, events: u64, time: Duration) -> Self {
         self.saves = Some(Saves { events, time });

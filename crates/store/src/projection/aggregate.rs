@@ -29,7 +29,7 @@ impl Store {
     /// this history and this fold, and of what came since. Which events [`Fold::query`] asks for does not matter.
     ///
     /// ```
-    /// # use annals::*;
+    /// # use annals::{*, consume::*, disk::*, report::*};
     /// # fn book<F: Fold<State = i64>>(store: &Store, fold: &F, account: &Coordinate) -> Result<(), Error> {
     /// let balance = store.fold_stream(fold, account)?;
     /// if balance.new_count > 100 {

@@ -46,7 +46,7 @@ pub(super) trait Pass {
 /// Several projections of one store, to be caught up together: the log is read once.
 ///
 /// ```
-/// # use annals::*;
+/// # use annals::{*, consume::*, disk::*, report::*};
 /// # fn catch_up<A: Fold, B: Fold>(a: &Projection<A>, b: &Projection<B>) -> Result<(), Error> {
 /// let upto = Projections::new().with(a).with(b).catch_up()?;
 /// assert!(a.read().sequence >= upto && b.read().sequence >= upto);

@@ -10,7 +10,7 @@ impl<'a> NewEvent<'a> {
     /// of its type, to which the name is bound by the first append, in the log and for ever.
     ///
     /// ```
-    /// # use annals::{Coordinate, Event, MemoryDirectory, NewEvent, Options};
+    /// # use annals::{Coordinate, Event, NewEvent, Options, disk::MemoryDirectory};
     /// # use serde::{Deserialize, Serialize};
     /// #[derive(Event, Serialize, Deserialize)]
     /// #[event(name = "order.placed")]
@@ -42,7 +42,7 @@ impl Store {
     /// [`Store::kind`].
     ///
     /// ```
-    /// # use annals::{Coordinate, Event, MemoryDirectory, NewEvent, Options, Query, QueryItem};
+    /// # use annals::{Coordinate, Event, NewEvent, Options, Query, QueryItem, disk::MemoryDirectory};
     /// # use serde::{Deserialize, Serialize};
     /// # #[derive(Event, Serialize, Deserialize)]
     /// # #[event(name = "order.placed")]

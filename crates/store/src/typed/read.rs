@@ -15,7 +15,7 @@ impl Event {
     /// The version of its type that its payload has, 1 or more.
     ///
     /// ```
-    /// # use annals::{Coordinate, Event, MemoryDirectory, NewEvent, Options};
+    /// # use annals::{Coordinate, Event, NewEvent, Options, disk::MemoryDirectory};
     /// # use serde::{Deserialize, Serialize};
     /// # #[derive(Event, Serialize, Deserialize)]
     /// # #[event(name = "order.placed")]
@@ -45,7 +45,7 @@ impl Event {
     /// Whether it is an event that `T` is, of whatever version. Its payload is not looked at.
     ///
     /// ```
-    /// # use annals::{Coordinate, Event, MemoryDirectory, NewEvent, Options};
+    /// # use annals::{Coordinate, Event, NewEvent, Options, disk::MemoryDirectory};
     /// # use serde::{Deserialize, Serialize};
     /// # #[derive(Event, Serialize, Deserialize)]
     /// # #[event(name = "order.placed")]
@@ -71,7 +71,7 @@ impl Event {
     /// The value that [`crate::NewEvent::of`] made it from, brought to the newest version that `T` knows.
     ///
     /// ```
-    /// # use annals::{Coordinate, Event, MemoryDirectory, NewEvent, Options, Error};
+    /// # use annals::{Coordinate, Event, NewEvent, Options, Error, disk::MemoryDirectory};
     /// # use serde::{Deserialize, Serialize};
     /// # #[derive(Event, Serialize, Deserialize)]
     /// # #[event(name = "order.placed")]
@@ -125,7 +125,7 @@ impl Events {
     /// [`Event::decode`] has one; so what is computed from all of them leaves none out. After an error it ends.
     ///
     /// ```
-    /// # use annals::{Coordinate, Event, MemoryDirectory, NewEvent, Options};
+    /// # use annals::{Coordinate, Event, NewEvent, Options, disk::MemoryDirectory};
     /// # use serde::{Deserialize, Serialize};
     /// # #[derive(Event, Serialize, Deserialize)]
     /// # #[event(name = "order.placed")]
@@ -160,7 +160,7 @@ impl Events {
     /// them too. What makes [`Event::decode`] fail of those that `T` is, is an error. After an error it ends.
     ///
     /// ```
-    /// # use annals::{Coordinate, Event, MemoryDirectory, NewEvent, Options};
+    /// # use annals::{Coordinate, Event, NewEvent, Options, disk::MemoryDirectory};
     /// # use serde::{Deserialize, Serialize};
     /// # #[derive(Event, Serialize, Deserialize)]
     /// # #[event(name = "order.placed")]
@@ -210,7 +210,7 @@ impl Store {
     /// All events that `T` is, in order of sequence, found by their kinds; [`Events::decode`] gives their values.
     ///
     /// ```
-    /// # use annals::{Coordinate, Event, MemoryDirectory, NewEvent, Options};
+    /// # use annals::{Coordinate, Event, NewEvent, Options, disk::MemoryDirectory};
     /// # use serde::{Deserialize, Serialize};
     /// # #[derive(Event, Serialize, Deserialize)]
     /// # #[event(name = "order.placed")]
@@ -231,7 +231,7 @@ impl Store {
     /// The query for all events that `T` is, by the kinds that its names have by now.
     ///
     /// ```
-    /// # use annals::{Coordinate, Event, MemoryDirectory, NewEvent, Options};
+    /// # use annals::{Coordinate, Event, NewEvent, Options, disk::MemoryDirectory};
     /// # use serde::{Deserialize, Serialize};
     /// # #[derive(Event, Serialize, Deserialize)]
     /// # #[event(name = "order.placed")]

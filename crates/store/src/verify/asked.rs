@@ -54,7 +54,7 @@ impl Store {
     /// to what it forks from: who kept that of a receipt compares.
     ///
     /// ```
-    /// # use annals::*;
+    /// # use annals::{*, consume::*, disk::*, report::*};
     /// # fn main() -> Result<(), Error> {
     /// # let store = Options::new().create(true).open_on(MemoryDirectory::new())?;
     /// let at = Coordinate::new("account:7", "bank")?;

@@ -1,7 +1,10 @@
 //! Opening takes memory for bytes that are there, whatever the lengths and counts in them say: with bytes cut and
 //! bits flipped, and with every number of what has a checksum made huge and the checksum right again.
 
-use annals::{MemoryDirectory, Options, verify_on};
+use annals::{
+    Options,
+    disk::{MemoryDirectory, verify_on},
+};
 use annals_wire::{MANIFEST_SLOT_LEN, SEGMENT_HEADER_LEN, TRAILER_LEN};
 
 use crate::{

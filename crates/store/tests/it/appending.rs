@@ -1,8 +1,8 @@
 //! What an append demands, gives, and leaves.
 
 use annals::{
-    Background, Coordinate, Durability, Error, EventId, Expected, Kind, MemoryDirectory, NewEvent, Options,
-    Revision, Sequence, Store, Tag,
+    Background, Coordinate, Durability, Error, EventId, Expected, Kind, NewEvent, Options, Revision,
+    Sequence, Store, Tag, disk::MemoryDirectory,
 };
 
 fn options() -> Options {

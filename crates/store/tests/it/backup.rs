@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use annals::{
-    BackupReport, Durability, Error, MemoryDirectory, Options, Sequence, Store, restore_on, verify_on,
+    Durability, Error, Options, Sequence, Store,
+    disk::{MemoryDirectory, restore_on, verify_on},
+    report::BackupReport,
 };
 use annals_segment::{Directory, DiskDirectory, SimulatedDirectory};
 

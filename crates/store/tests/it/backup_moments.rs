@@ -2,7 +2,10 @@
 //!
 //! The disk under the backup is simulated; what is cut short is done again, and must then be whole.
 
-use annals::{Error, MemoryDirectory, SimulatedDirectory, restore_on, verify_on};
+use annals::{
+    Error,
+    disk::{MemoryDirectory, SimulatedDirectory, restore_on, verify_on},
+};
 use annals_segment::{CrashProfile, Errno, Fault, Span};
 
 use crate::{

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use annals::{
-    Background, Coordinate, Durability, Error, Event, EventId, Kind, MemoryDirectory, NewEvent, Options,
-    SeededEntropy, Sequence, Store,
+    Background, Coordinate, Durability, Error, Event, EventId, Kind, NewEvent, Options, Sequence, Store,
+    disk::{MemoryDirectory, SeededEntropy},
 };
 use proptest::{collection::vec, option, prelude::*};
 

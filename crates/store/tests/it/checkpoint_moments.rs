@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use annals::{
-    Background, Coordinate, Durability, Kind, MemoryDirectory, NewEvent, Options, SeededEntropy,
-    SimulatedDirectory, Store,
+    Background, Coordinate, Durability, Kind, NewEvent, Options, Store,
+    disk::{MemoryDirectory, SeededEntropy, SimulatedDirectory},
 };
 
 fn open(disk: &SimulatedDirectory, seed: u64) -> Store {

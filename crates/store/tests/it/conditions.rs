@@ -7,8 +7,9 @@ use std::{
 };
 
 use annals::{
-    Background, Condition, Coordinate, Durability, Error, EventId, Expected, Kind, MemoryDirectory, NewEvent,
-    Options, Query, QueryItem, Revision, SeededEntropy, Sequence, Store, Tag,
+    Background, Condition, Coordinate, Durability, Error, EventId, Expected, Kind, NewEvent, Options, Query,
+    QueryItem, Revision, Sequence, Store, Tag,
+    disk::{MemoryDirectory, SeededEntropy},
 };
 use proptest::{collection::vec, prelude::*};
 

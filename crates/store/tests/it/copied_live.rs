@@ -4,7 +4,7 @@
 //! that was durable when the copy began is in what opens, or the open is refused. A copy that opens shows a prefix
 //! of the history, which every way to ask it agrees on.
 
-use annals::{Durability, Error, MemoryDirectory};
+use annals::{Durability, Error, disk::MemoryDirectory};
 
 use crate::{
     backup::{grow, history},

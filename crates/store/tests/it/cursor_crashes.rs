@@ -6,8 +6,9 @@
 use std::{collections::BTreeMap, env, thread};
 
 use annals::{
-    Background, Coordinate, Cursor, Digest, Durability, Error, MemoryDirectory, NewEvent, Options, Query,
-    QueryItem, SeededEntropy, SimulatedDirectory, Store,
+    Background, Coordinate, Digest, Durability, Error, NewEvent, Options, Query, QueryItem, Store,
+    consume::Cursor,
+    disk::{MemoryDirectory, SeededEntropy, SimulatedDirectory},
 };
 use annals_segment::CrashProfile;
 

@@ -3,8 +3,10 @@
 use std::{thread, time::Duration};
 
 use annals::{
-    Background, Condition, Coordinate, Cursor, CursorOptions, Durability, Error, Expected, MemoryDirectory,
-    NewEvent, Options, Query, QueryItem, SeededEntropy, Sequence, SimulatedDirectory, Store, verify_on,
+    Background, Condition, Coordinate, Durability, Error, Expected, NewEvent, Options, Query, QueryItem,
+    Sequence, Store,
+    consume::{Cursor, CursorOptions},
+    disk::{MemoryDirectory, SeededEntropy, SimulatedDirectory, verify_on},
 };
 use annals_segment::CrashProfile;
 

@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use annals::{Durability, Error, Store, VerifyReport, verify_on};
+use annals::{Durability, Error, Store, disk::verify_on, report::VerifyReport};
 use annals_wire::{CheckpointHead, SEGMENT_HEADER_LEN};
 
 use proptest::{collection::vec, prelude::*, sample::Index};

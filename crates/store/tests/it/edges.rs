@@ -1,7 +1,7 @@
 //! The edges of what can be counted, and bytes that would like to take more than they are.
 
 use annals::{
-    Coordinate, Error, Kind, MemoryDirectory, NewEvent, Options, Query, Revision, Sequence,
+    Coordinate, Error, Kind, NewEvent, Options, Query, Revision, Sequence, disk::MemoryDirectory,
     typed::DecodeError,
 };
 use annals_wire::{

@@ -3,8 +3,8 @@
 //! each; where that is something else, why. Its event numbers count from 0, revisions here from 1.
 
 use annals::{
-    Background, Coordinate, Error, EventId, Expected, Kind, MemoryDirectory, NewEvent, Options, Revision,
-    SeededEntropy, Store,
+    Background, Coordinate, Error, EventId, Expected, Kind, NewEvent, Options, Revision, Store,
+    disk::{MemoryDirectory, SeededEntropy},
 };
 
 /// What becomes of an append.

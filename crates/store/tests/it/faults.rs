@@ -11,7 +11,8 @@ use std::{
 };
 
 use annals::{
-    Clock, Coordinate, Durability, Error, Kind, NewEvent, Receipt, Sequence, SimulatedDirectory, Store,
+    Coordinate, Durability, Error, Kind, NewEvent, Receipt, Sequence, Store,
+    disk::{Clock, SimulatedDirectory},
 };
 use annals_segment::{Errno, Fault, ReadFault, Span};
 
@@ -265,7 +266,7 @@ fn sequences_and_recorded_times_go_up_wherever_the_clock_goes() {
     assert!(sequences.iter().copied().eq(1..=receipts.len() as u64), "{sequences:?}");
     let read = store.stream(&at).map(|event| event.unwrap().recorded());
     assert!(read.eq(receipts.iter().map(|receipt| receipt.recorded)), "by sequence, never by time");
-    assert!(annals::verify_on(disk, &mut |_| {}).unwrap().is_sound());
+    assert!(annals::disk::verify_on(disk, &mut |_| {}).unwrap().is_sound());
 }
 
 /// Who trusts a device that lies is lost; but what it lost is told where later frames say what was durable.

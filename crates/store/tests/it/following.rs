@@ -4,8 +4,9 @@
 use std::{ops::Range, thread, time::Duration};
 
 use annals::{
-    Background, Coordinate, Durability, Error, Kind, MemoryDirectory, NewEvent, Options, Query, QueryItem,
-    SeededEntropy, Sequence, SimulatedDirectory, Store, Subscription,
+    Background, Coordinate, Durability, Error, Kind, NewEvent, Options, Query, QueryItem, Sequence, Store,
+    consume::Subscription,
+    disk::{MemoryDirectory, SeededEntropy, SimulatedDirectory},
 };
 use annals_segment::{Errno, Fault, Span};
 
@@ -316,7 +317,7 @@ fn another_history_in_its_place_is_refused() {
         if let Some(bytes) = kept.get(&name) {
             directory.write_file(&name, bytes.clone());
         } else if name != "LOCK" {
-            annals::Directory::remove(&directory, &name).unwrap();
+            annals::disk::Directory::remove(&directory, &name).unwrap();
         }
     }
     store_of(&directory, 4, 20);

@@ -1,8 +1,8 @@
 //! Files whose checksums are right and that say what is not so: nothing but a comparison tells.
 
 use annals::{
-    Background, Coordinate, Depth, Error, EventId, Kind, Lane, NewEvent, Options, SeededEntropy, Sequence,
-    SimulatedDirectory, Store, verify_on,
+    Background, Coordinate, Depth, Error, EventId, Kind, Lane, NewEvent, Options, Sequence, Store,
+    disk::{SeededEntropy, SimulatedDirectory, verify_on},
 };
 use annals_wire::{
     Batch, Control, ControlStamp, Digest, Event, EventContent, EventStamp, Fork, Frame, FrameHeader,

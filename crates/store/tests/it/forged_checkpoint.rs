@@ -1,8 +1,8 @@
 //! Checkpoints that are whole and say what is not so of their log.
 
 use annals::{
-    Background, Coordinate, Error, Kind, NewEvent, Options, SeededEntropy, Sequence, SimulatedDirectory,
-    Store, verify_on,
+    Background, Coordinate, Error, Kind, NewEvent, Options, Sequence, Store,
+    disk::{SeededEntropy, SimulatedDirectory, verify_on},
 };
 use annals_wire::{CheckpointHead, CheckpointPrefix, Digest, SequenceRange};
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use annals::{
-    Background, Coordinate, Error, Kind, NewEvent, Options, SeededEntropy, Sequence, SimulatedDirectory,
-    Store, verify_on,
+    Background, Coordinate, Error, Kind, NewEvent, Options, Sequence, Store,
+    disk::{SeededEntropy, SimulatedDirectory, verify_on},
 };
 use annals_checkpoint::{FRAME_TYPES, index_segment};
 use annals_index::ActiveIndex;

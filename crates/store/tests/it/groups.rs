@@ -18,8 +18,8 @@ use std::{
 };
 
 use annals::{
-    Background, Coordinate, Directory, Durability, Error, Kind, NewEvent, Receipt, Sequence,
-    SimulatedDirectory, Store, verify_on,
+    Background, Coordinate, Durability, Error, Kind, NewEvent, Receipt, Sequence, Store,
+    disk::{Directory, SimulatedDirectory, verify_on},
 };
 use annals_segment::{Access, CrashProfile, DirectoryEntry, File, Lock, Region};
 use annals_wire::{FrameHeader, SEGMENT_HEADER_LEN, SegmentHeader};

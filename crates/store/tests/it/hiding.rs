@@ -2,9 +2,9 @@
 //! of `opening.rs` and `reading.rs` hide events too, from every source and in every read.
 
 use annals::{
-    Background, Condition, Coordinate, Digest, Durability, Error, EventId, Events, Expected, Kind,
-    MemoryDirectory, NewEvent, Options, Query, QueryItem, Revision, SeededEntropy, Sequence,
-    SimulatedDirectory, Store, Tag, verify_on,
+    Background, Condition, Coordinate, Digest, Durability, Error, EventId, Events, Expected, Kind, NewEvent,
+    Options, Query, QueryItem, Revision, Sequence, Store, Tag,
+    disk::{MemoryDirectory, SeededEntropy, SimulatedDirectory, verify_on},
 };
 
 use annals_segment::{Errno, Fault, Span};

@@ -10,9 +10,9 @@ use std::{
 };
 
 use annals::{
-    Background, Clock, Coordinate, Depth, Digest, Directory, Durability, Error, Event, EventId, Events,
-    Expected, Kind, Lane, MemoryDirectory, NewEvent, Occurred, Options, Query, QueryItem, Receipt, Recorded,
-    Revision, SeededEntropy, Sequence, Store, Tag,
+    Background, Coordinate, Depth, Digest, Durability, Error, Event, EventId, Events, Expected, Kind, Lane,
+    NewEvent, Occurred, Options, Query, QueryItem, Receipt, Recorded, Revision, Sequence, Store, Tag,
+    disk::{Clock, Directory, MemoryDirectory, SeededEntropy},
 };
 use annals_wire::{SEGMENT_HEADER_LEN, SegmentHeader};
 use proptest::{collection::vec, prelude::*};
@@ -744,7 +744,7 @@ impl Answers {
         }
     }
 
-    fn check_streams(&self, streams: &[annals::StreamInfo], context: &str) {
+    fn check_streams(&self, streams: &[annals::report::StreamInfo], context: &str) {
         let mut expected = BTreeMap::new();
         for event in &self.events {
             *expected.entry((event.scope.as_str(), event.entity.as_str(), event.lane)).or_insert(0) += 1;

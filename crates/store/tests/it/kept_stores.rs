@@ -12,8 +12,10 @@ use std::{
 };
 
 use annals::{
-    Background, Clock, Condition, Coordinate, Error, Event, Fold, Kind, NewEvent, Options, Query, QueryItem,
-    SeededEntropy, Store, Tag, verify,
+    Background, Condition, Coordinate, Error, Event, Kind, NewEvent, Options, Query, QueryItem, Store, Tag,
+    consume::Fold,
+    disk::{Clock, SeededEntropy},
+    verify,
 };
 use tempfile::TempDir;
 

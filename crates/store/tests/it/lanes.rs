@@ -3,8 +3,9 @@
 use std::thread;
 
 use annals::{
-    Background, Coordinate, Depth, Digest, Error, Event, EventId, Expected, Kind, Lane, MemoryDirectory,
-    NewEvent, Options, Query, QueryItem, Revision, SeededEntropy, Store, verify_on,
+    Background, Coordinate, Depth, Digest, Error, Event, EventId, Expected, Kind, Lane, NewEvent, Options,
+    Query, QueryItem, Revision, Store,
+    disk::{MemoryDirectory, SeededEntropy, verify_on},
 };
 
 fn options() -> Options {

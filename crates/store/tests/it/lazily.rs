@@ -7,8 +7,8 @@ use std::{
 };
 
 use annals::{
-    Background, Coordinate, Directory, DiskDirectory, Durability, Event, EventId, Kind, MemoryDirectory,
-    NewEvent, Options, SeededEntropy, Sequence, Store, verify_on,
+    Background, Coordinate, Durability, Event, EventId, Kind, NewEvent, Options, Sequence, Store,
+    disk::{Directory, DiskDirectory, MemoryDirectory, SeededEntropy, verify_on},
 };
 use annals_segment::{
     Access, DirectoryEntry, File, FoundFooter, Inventory, Layout, Lock, Region, SealedSegment,

@@ -1,7 +1,10 @@
 //! What a crash, a rotation, a removal or a replacement that was cut short leaves behind: it is removed, passed over
 //! or built again, and told; and what only looks like that is refused.
 
-use annals::{Durability, SimulatedDirectory, verify_on};
+use annals::{
+    Durability,
+    disk::{SimulatedDirectory, verify_on},
+};
 use annals_segment::CrashProfile;
 use annals_wire::{Chain, Digest, Manifest, PreviousEnd, SEGMENT_HEADER_LEN, Salt, SegmentHeader, SegmentId};
 
@@ -12,7 +15,12 @@ use crate::{
 
 /// Makes sure that `image` opens with the right answers, that `told` is true of the writer's report, and that the
 /// second open has nothing to tell.
-fn opens(image: &Image, right: &Answers, context: &str, told: impl Fn(&annals::OpenReport) -> bool) -> Image {
+fn opens(
+    image: &Image,
+    right: &Answers,
+    context: &str,
+    told: impl Fn(&annals::report::OpenReport) -> bool,
+) -> Image {
     let (_, reader) = open(image, true);
     right.check(&reader.unwrap_or_else(|error| panic!("{context}: {error}")), context);
     let (directory, store) = open(image, false);

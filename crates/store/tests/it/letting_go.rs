@@ -9,8 +9,8 @@ use std::{
 };
 
 use annals::{
-    Background, Clock, Coordinate, Durability, Error, Kind, NewEvent, Options, SeededEntropy, Sequence,
-    SimulatedDirectory, Store,
+    Background, Coordinate, Durability, Error, Kind, NewEvent, Options, Sequence, Store,
+    disk::{Clock, SeededEntropy, SimulatedDirectory},
 };
 use annals_segment::{Errno, Fault, Span};
 

@@ -5,8 +5,8 @@
 //! there afterwards, whole batches of the rest in order, and every answer of the store is the list's.
 
 use annals::{
-    Condition, Durability, Error, Expected, NewEvent, Query, QueryItem, Revision, Sequence,
-    SimulatedDirectory, Ticket, verify_on,
+    Condition, Durability, Error, Expected, NewEvent, Query, QueryItem, Revision, Sequence, Ticket,
+    disk::{SimulatedDirectory, verify_on},
 };
 use annals_segment::CrashProfile;
 use proptest::{collection::vec, prelude::*};

@@ -1,7 +1,8 @@
 //! What an event carries beside its payload: extensions and causes, through every kind of reopen.
 
 use annals::{
-    Coordinate, Error, Event, EventId, Kind, MemoryDirectory, NewEvent, Options, Sequence, Store, verify_on,
+    Coordinate, Error, Event, EventId, Kind, NewEvent, Options, Sequence, Store,
+    disk::{MemoryDirectory, verify_on},
 };
 
 use crate::history::{directory, id, image, options};

@@ -9,8 +9,8 @@ use std::{
 };
 
 use annals::{
-    Background, Clock, Coordinate, Durability, Kind, NewEvent, Options, Query, SeededEntropy,
-    SimulatedDirectory, Store,
+    Background, Coordinate, Durability, Kind, NewEvent, Options, Query, Store,
+    disk::{Clock, SeededEntropy, SimulatedDirectory},
 };
 use annals_segment::{Errno, Fault, Span};
 use metrics::{
@@ -139,7 +139,7 @@ fn groups_are_counted_once_and_the_same_everywhere() {
     disk.inject(disk.operation_count(), Fault::Fail(Errno::Io), Span::Forever);
     assert!(store.checkpoint().is_err() || collected.of("annals_incidents") > 0.0);
     let reader = options_of_a_reader().open_read_only_on(disk.kill()).unwrap();
-    assert_eq!(reader.stats().unwrap().tally, annals::Tally::default());
+    assert_eq!(reader.stats().unwrap().tally, annals::report::Tally::default());
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn options_of_a_reader() -> Options {
 fn a_projection_says_how_far_behind_it_is() {
     struct Count;
 
-    impl annals::Fold for Count {
+    impl annals::consume::Fold for Count {
         type State = u64;
 
         fn name(&self) -> &str {

@@ -2,8 +2,8 @@
 //! version is refused and left as it is.
 
 use annals::{
-    Durability, Error, MemoryDirectory, NewEvent, Options, SeededEntropy, Sequence, SimulatedDirectory,
-    Store, verify_on,
+    Durability, Error, NewEvent, Options, Sequence, Store,
+    disk::{MemoryDirectory, SeededEntropy, SimulatedDirectory, verify_on},
 };
 use proptest::prelude::*;
 
@@ -183,7 +183,7 @@ fn a_second_writer_is_locked_out_and_changes_nothing() {
 
 #[test]
 fn whoever_removes_the_lock_of_a_living_writer_gets_no_further() {
-    use annals::Directory;
+    use annals::disk::Directory;
     let mut history = closed();
     history.open();
     history.directory.remove("LOCK").unwrap();

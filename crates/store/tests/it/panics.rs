@@ -11,8 +11,8 @@ use std::{
 };
 
 use annals::{
-    Background, Clock, Coordinate, Error, Kind, NewEvent, Options, Receipt, SeededEntropy, Sequence,
-    SimulatedDirectory, Store,
+    Background, Coordinate, Error, Kind, NewEvent, Options, Receipt, Sequence, Store,
+    disk::{Clock, SeededEntropy, SimulatedDirectory},
 };
 use annals_segment::{Access, Directory, DirectoryEntry, File, Lock, Region};
 

@@ -14,8 +14,10 @@ use std::{
 };
 
 use annals::{
-    Background, Coordinate, Durability, Error, Event, Fold, Folded, Kind, MemoryDirectory, NewEvent, Options,
-    Projection, Projections, Query, QueryItem, SeededEntropy, Sequence, SimulatedDirectory, Store, Tag,
+    Background, Coordinate, Durability, Error, Event, Kind, NewEvent, Options, Query, QueryItem, Sequence,
+    Store, Tag,
+    consume::{Fold, Folded, Projection, Projections},
+    disk::{MemoryDirectory, SeededEntropy, SimulatedDirectory},
 };
 use annals_segment::Directory;
 use serde::{Deserialize, Serialize};

@@ -7,7 +7,8 @@ use std::{
 };
 
 use annals::{
-    Background, Coordinate, Durability, EventId, Kind, NewEvent, SimulatedDirectory, Store, verify_on,
+    Background, Coordinate, Durability, EventId, Kind, NewEvent, Store,
+    disk::{SimulatedDirectory, verify_on},
 };
 
 use crate::history::options;

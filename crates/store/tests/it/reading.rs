@@ -6,8 +6,8 @@ use std::{
 };
 
 use annals::{
-    Background, Coordinate, Digest, Durability, Error, Events, Kind, MemoryDirectory, NewEvent, Options,
-    Query, QueryItem, Recorded, Revision, Sequence, Store, Tag,
+    Background, Coordinate, Digest, Durability, Error, Events, Kind, NewEvent, Options, Query, QueryItem,
+    Recorded, Revision, Sequence, Store, Tag, disk::MemoryDirectory,
 };
 use proptest::{collection::vec, option, prelude::*};
 

@@ -2,8 +2,9 @@
 //! asked for is not looked at.
 
 use annals::{
-    Background, Condition, Coordinate, Durability, Error, Kind, MemoryDirectory, NewEvent, Options, Query,
-    QueryItem, Recorded, Revision, SeededEntropy, Sequence, Store,
+    Background, Condition, Coordinate, Durability, Error, Kind, NewEvent, Options, Query, QueryItem,
+    Recorded, Revision, Sequence, Store,
+    disk::{MemoryDirectory, SeededEntropy},
 };
 use proptest::prelude::*;
 

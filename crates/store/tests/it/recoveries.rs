@@ -1,8 +1,8 @@
 //! Recoveries that end at an unlucky moment, and what one has done when it returns.
 
 use annals::{
-    Background, Coordinate, Durability, Error, Kind, NewEvent, Options, SeededEntropy, Sequence,
-    SimulatedDirectory, Store,
+    Background, Coordinate, Durability, Error, Kind, NewEvent, Options, Sequence, Store,
+    disk::{SeededEntropy, SimulatedDirectory},
 };
 use annals_segment::{CrashProfile, Errno, Fault, Span};
 use annals_wire::Manifest;

@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use annals::{Digest, Durability, EventId, MemoryDirectory, Options, Sequence, Store, verify_on};
+use annals::{
+    Digest, Durability, EventId, Options, Sequence, Store,
+    disk::{MemoryDirectory, verify_on},
+};
 use annals_checkpoint::{encode_index, index_segment};
 use annals_segment::{Directory, SealedPlace, SealedSegment};
 use annals_wire::{

@@ -1,6 +1,9 @@
 //! Index runs: whatever happens to them, every question is answered as without them.
 
-use annals::{Durability, MemoryDirectory, Store, verify_on};
+use annals::{
+    Durability, Store,
+    disk::{MemoryDirectory, verify_on},
+};
 use annals_segment::{Errno, Fault, SimulatedDirectory, Span};
 use annals_wire::{RUN_PAGE_LEN, RunHeader};
 

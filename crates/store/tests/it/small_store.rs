@@ -1,7 +1,10 @@
 //! A small store that things happen to: several segments with footers, a checkpoint in the middle of the newest,
 //! and a group of two batches at its end; closed, or just let go of.
 
-use annals::{Durability, Error, MemoryDirectory, Store, verify_on};
+use annals::{
+    Durability, Error, Store,
+    disk::{MemoryDirectory, verify_on},
+};
 use annals_wire::{FrameHeader, SEGMENT_HEADER_LEN, SegmentHeader};
 
 use crate::history::{Answers, Draft, History, Image, Step, directory, frame_ends, image, options, segments};

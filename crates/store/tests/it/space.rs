@@ -1,8 +1,8 @@
 //! Space: a budget is never passed, a full disk is told before it is met, and a store opens with no byte free.
 
 use annals::{
-    Background, Coordinate, Durability, Error, Kind, NewEvent, Options, SeededEntropy, SimulatedDirectory,
-    Store, verify_on,
+    Background, Coordinate, Durability, Error, Kind, NewEvent, Options, Store,
+    disk::{SeededEntropy, SimulatedDirectory, verify_on},
 };
 use annals_segment::CrashProfile;
 

@@ -2,7 +2,8 @@
 
 use annals::{
     Background, Condition, Coordinate, Durability, Error, Expected, Kind, NewEvent, Options, Query,
-    QueryItem, SeededEntropy, Sequence, SimulatedDirectory, Store,
+    QueryItem, Sequence, Store,
+    disk::{SeededEntropy, SimulatedDirectory},
 };
 
 fn store(disk: &SimulatedDirectory) -> Store {

@@ -6,8 +6,10 @@ use std::{
 };
 
 use annals::{
-    Background, Clock, Coordinate, Durability, Error, Kind, MemoryDirectory, NewEvent, Options, Query,
-    QueryItem, Recorded, SeededEntropy, Sequence, SimulatedDirectory, Store, Subscription, Tag,
+    Background, Coordinate, Durability, Error, Kind, NewEvent, Options, Query, QueryItem, Recorded, Sequence,
+    Store, Tag,
+    consume::Subscription,
+    disk::{Clock, MemoryDirectory, SeededEntropy, SimulatedDirectory},
 };
 use annals_segment::{Errno, Fault, Span};
 

@@ -4,7 +4,8 @@ use std::thread;
 
 use annals::{
     Background, Condition, Coordinate, Durability, Error, EventId, Kind, NewEvent, Options, Query, QueryItem,
-    SeededEntropy, Sequence, SimulatedDirectory, Store, Ticket,
+    Sequence, Store, Ticket,
+    disk::{SeededEntropy, SimulatedDirectory},
 };
 use annals_segment::{Errno, Fault, Span};
 

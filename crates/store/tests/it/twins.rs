@@ -8,7 +8,7 @@
 //!
 //! `ANNALS_TWINS_STEP=1` tries every length instead of a sample.
 
-use annals::{Durability, Error, OpenReport, Store, verify_on};
+use annals::{Durability, Error, Store, disk::verify_on, report::OpenReport};
 use annals_wire::{CheckpointHead, FrameHeader, SEGMENT_HEADER_LEN};
 
 use crate::{

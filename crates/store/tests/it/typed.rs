@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, error::Error as _, thread};
 
 use annals::{
-    Background, Coordinate, Error, Event, Kind, MemoryDirectory, NewEvent, Options, Sequence, Store,
+    Background, Coordinate, Error, Event, Kind, NewEvent, Options, Sequence, Store,
+    disk::MemoryDirectory,
     typed::{BoxedError, DecodeError, EventType, Schema, Stored},
 };
 use serde::{Deserialize, Serialize};

@@ -11,8 +11,9 @@ use std::{
 };
 
 use annals::{
-    Background, Clock, Coordinate, Durability, Error, EventId, Kind, NewEvent, Options, Query, QueryItem,
-    SeededEntropy, Sequence, SimulatedDirectory, Tag, verify_on,
+    Background, Coordinate, Durability, Error, EventId, Kind, NewEvent, Options, Query, QueryItem, Sequence,
+    Tag,
+    disk::{Clock, SeededEntropy, SimulatedDirectory, verify_on},
 };
 use annals_segment::{Access, Directory, DirectoryEntry, File, Lock, ReadFault, Span};
 

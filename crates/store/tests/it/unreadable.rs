@@ -3,7 +3,11 @@
 
 use std::{fs, io};
 
-use annals::{Error, MemoryDirectory, SimulatedDirectory, Store, VerifyReport, verify_on};
+use annals::{
+    Error, Store,
+    disk::{MemoryDirectory, SimulatedDirectory, verify_on},
+    report::VerifyReport,
+};
 use annals_segment::{Errno, Fault, ReadFault, Span};
 
 use crate::{

@@ -4,8 +4,9 @@
 use std::thread;
 
 use annals::{
-    Background, Coordinate, Damage, Durability, Error, Kind, Lane, MemoryDirectory, NewEvent, Options,
-    Sequence, Store, VerifyReport,
+    Background, Coordinate, Durability, Error, Kind, Lane, NewEvent, Options, Sequence, Store,
+    disk::MemoryDirectory,
+    report::{Damage, VerifyReport},
 };
 use annals_wire::{Event, Frame, FrameType, NewFrame, SEGMENT_HEADER_LEN, SegmentHeader, crc};
 use proptest::{prelude::*, sample::Index};

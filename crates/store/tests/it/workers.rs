@@ -11,8 +11,10 @@ use std::{
 };
 
 use annals::{
-    Background, Clock, Coordinate, Durability, Error, Expected, Group, GroupOptions, Kind, NewEvent, Options,
-    ParkedStream, Query, QueryItem, SeededEntropy, Sequence, SimulatedDirectory, Store,
+    Background, Coordinate, Durability, Error, Expected, Kind, NewEvent, Options, Query, QueryItem, Sequence,
+    Store,
+    consume::{Group, GroupOptions, ParkedStream},
+    disk::{Clock, SeededEntropy, SimulatedDirectory},
 };
 
 /// A clock that shows what it was told.
@@ -25,14 +27,14 @@ impl Clock for Told {
     }
 }
 
-fn told(directory: impl annals::Directory + 'static) -> (Store, Told) {
+fn told(directory: impl annals::disk::Directory + 'static) -> (Store, Told) {
     let clock = Told::default();
     let options = Options::new().create(true).segment_bytes(16 << 10).clock(clock.clone());
     let store = options.background(Background::Manual).entropy(SeededEntropy::new(1)).open_on(directory);
     (store.unwrap(), clock)
 }
 
-fn open(directory: impl annals::Directory + 'static) -> Store {
+fn open(directory: impl annals::disk::Directory + 'static) -> Store {
     told(directory).0
 }
 

@@ -13,8 +13,10 @@ use std::{
 };
 
 use annals::{
-    Background, Coordinate, Delivery, Durability, Entropy, Error, Event, EventId, Group, GroupOptions, Kind,
-    NewEvent, Options, Query, QueryItem, SeededEntropy, Sequence, SimulatedDirectory, Store,
+    Background, Coordinate, Durability, Error, Event, EventId, Kind, NewEvent, Options, Query, QueryItem,
+    Sequence, Store,
+    consume::{Delivery, Group, GroupOptions},
+    disk::{Entropy, SeededEntropy, SimulatedDirectory},
 };
 use annals_segment::CrashProfile;
 

@@ -13,7 +13,7 @@ use std::{
     },
 };
 
-use annals::{Directory, SimulatedDirectory};
+use annals::disk::{Directory, SimulatedDirectory};
 use annals_segment::{Access, DirectoryEntry, File, Lock, Region};
 use annals_wire::{FrameHeader, SEGMENT_HEADER_LEN, SegmentHeader};
 use shuttle::sync as shuttled;

@@ -3,7 +3,7 @@
 
 use std::sync::Mutex;
 
-use annals::{Durability, SimulatedDirectory, Store};
+use annals::{Durability, Store, disk::SimulatedDirectory};
 use annals_segment::CrashProfile;
 
 use crate::{

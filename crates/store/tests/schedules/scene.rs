@@ -6,8 +6,8 @@ use std::{
 };
 
 use annals::{
-    Background, Clock, Coordinate, Durability, Error, EventId, Kind, NewEvent, Options, Receipt,
-    SeededEntropy, Sequence, SimulatedDirectory, Store, verify_on,
+    Background, Coordinate, Durability, Error, EventId, Kind, NewEvent, Options, Receipt, Sequence, Store,
+    disk::{Clock, SeededEntropy, SimulatedDirectory, verify_on},
 };
 use annals_segment::CrashProfile;
 use shuttle::{

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use annals::{Clock, Durability, Error, Receipt, Store};
+use annals::{Durability, Error, Receipt, Store, disk::Clock};
 use annals_segment::CrashProfile;
 use shuttle::thread;
 

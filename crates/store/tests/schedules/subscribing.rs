@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use annals::{Background, Durability, Error, Query, Sequence, Subscription};
+use annals::{Background, Durability, Error, Query, Sequence, consume::Subscription};
 
 use crate::{
     disk::Disk,

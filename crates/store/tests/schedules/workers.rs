@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use annals::{Coordinate, Delivery, Durability, Group, GroupOptions, Kind, NewEvent, Query, Store};
+use annals::{
+    Coordinate, Durability, Kind, NewEvent, Query, Store,
+    consume::{Delivery, Group, GroupOptions},
+};
 use shuttle::thread::JoinHandle;
 
 use crate::{

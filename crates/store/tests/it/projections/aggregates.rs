@@ -7,7 +7,7 @@ fn at(number: u64) -> Coordinate {
 }
 
 /// The aggregate, which must be what a list of its events says.
-fn fold_stream(store: &Store, fold: &Trails, number: u64) -> annals::Aggregate<Trail> {
+fn fold_stream(store: &Store, fold: &Trails, number: u64) -> annals::consume::Aggregate<Trail> {
     let aggregate = store.fold_stream(fold, &at(number)).unwrap();
     let mut trail = Trail::default();
     let mut last = Sequence(0);
