@@ -124,7 +124,7 @@ fn conditions_are_compared_with_appends_without() {
     assert_eq!(sizes.iter().map(|size| size["events"].as_u64().unwrap()).collect::<Vec<_>>(), [500, 3000]);
     for size in sizes {
         let rows = size["conditions"].as_array().unwrap();
-        assert!(rows.len() == 5 && rows.iter().all(|row| row["ratio"].as_f64().unwrap() > 0.0), "{size}");
+        assert!(rows.len() == 6 && rows.iter().all(|row| row["ratio"].as_f64().unwrap() > 0.0), "{size}");
         assert!(size["tickets_per_second"].as_f64().unwrap() > 0.0, "{size}");
     }
 }
