@@ -128,7 +128,7 @@ fn a_reader_sees_what_is_durable_while_the_writer_lives_and_what_recovery_keeps_
         let place = Place::new();
         let whole = place.whole("batches");
         let store = place.path("store");
-        let mut writer = Process::start("write", &store, &["--script", "batches", "--stepwise"]);
+        let mut writer = Process::start("write", &store, &["--script", "batches", "--stepwise", "--hold"]);
         assert!(writer.says("opened"));
         let mut reader = Process::start("follow", &store, &["--transcript", &whole]);
         assert_eq!(reader.sees(), (0, true));
@@ -149,7 +149,7 @@ fn the_frontier_of_a_killed_writer_is_not_believed_beside_another() {
     let place = Place::new();
     let whole = place.whole("batches");
     let store = place.path("store");
-    let mut writer = Process::start("write", &store, &["--script", "batches", "--stepwise"]);
+    let mut writer = Process::start("write", &store, &["--script", "batches", "--stepwise", "--hold"]);
     let mut reader = Process::start("follow", &store, &["--transcript", &whole]);
     let mut frontiers = Vec::new();
     for (done, _) in STEPS {
@@ -173,7 +173,7 @@ fn the_frontier_of_a_killed_writer_is_not_believed_beside_another() {
 fn the_lock_file_of_a_killed_writer_bars_nobody() {
     let place = Place::new();
     let store = place.path("store");
-    let mut writer = Process::start("write", &store, &["--script", "batches", "--stepwise"]);
+    let mut writer = Process::start("write", &store, &["--script", "batches", "--stepwise", "--hold"]);
     writer.ask();
     assert!(writer.says("appended durable"));
     writer.kill();
