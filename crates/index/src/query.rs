@@ -13,6 +13,12 @@ use std::{
 use annals_wire::{Event, EventId, Key, Kind, Lane, Recorded, Sequence, StoreId, StreamKey};
 
 /// Items joined by "or".
+///
+/// ```
+/// # use annals_index::{Query, QueryItem};
+/// let seats = Query::of(QueryItem::new().tag("course:1")).or(QueryItem::new().tag("student:7"));
+/// assert!(!seats.is_everything() && Query::all().is_everything());
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Query {
     /// None stand for everything.
@@ -20,6 +26,14 @@ pub struct Query {
 }
 
 /// Terms joined by "and"; one without terms is everything.
+///
+/// ```
+/// # use annals_index::{Query, QueryItem};
+/// # use annals_wire::Sequence;
+/// // All of the tags, in one scope, after a sequence.
+/// let item = QueryItem::new().tag("course:1").tag("urgent").scope("school").after(Sequence(17));
+/// assert_eq!(Query::of(item.clone()), Query::of(item));
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct QueryItem {
     kinds: Vec<Kind>,

@@ -117,6 +117,19 @@ impl Store {
 /// Copies the backup in the directory `backup` to `path`, where nothing is yet. What is made is the store that was
 /// backed up, with its id; `progress` is told how far it is. Any store that nobody writes can be copied so.
 ///
+/// ```
+/// # use annals::*;
+/// # fn main() -> Result<(), Error> {
+/// # let place = tempfile::tempdir().expect("a directory");
+/// # let [live, backup, again] = ["live", "backup", "again"].map(|name| place.path().join(name));
+/// let store = Store::open(&live)?;
+/// store.backup(&backup)?;
+/// restore(&backup, &again, &mut |progress| println!("{}", progress.done_bytes))?;
+/// assert_eq!(Store::open(&again)?.id(), store.id());
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// [`Error::Invalid`] where the directory `path` is not empty; [`Error::Unfinished`] where the backup is;
 /// [`Error::Corrupt`] where it is damaged, [`Error::NotFound`] where there is none, [`Error::Environment`].

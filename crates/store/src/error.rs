@@ -6,6 +6,20 @@ use annals_wire::{Digest, EventId, Revision, Sequence};
 use crate::{Expected, sync::Arc, typed::DecodeError};
 
 /// Why an operation on a store failed.
+///
+/// ```
+/// # use annals::{*, disk::*};
+/// # fn main() -> Result<(), Error> {
+/// # let store = Options::new().create(true).open_on(MemoryDirectory::new())?;
+/// let (order, placed) = (Coordinate::new("order:42", "shop")?, store.kind("order.placed")?);
+/// let event = NewEvent::new(&order, placed, b"").expected(Expected::Exists);
+/// match store.append(&event) {
+///     Err(error) if error.is_conflict() => println!("read again and decide anew: {error}"),
+///     other => panic!("{other:?}"),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -11,6 +11,18 @@ use crate::{
 };
 
 /// An event: a view into a mapped segment, or a copy. Cheap to clone.
+///
+/// ```
+/// # use annals::{*, disk::*};
+/// # fn main() -> Result<(), Error> {
+/// # let store = Options::new().create(true).open_on(MemoryDirectory::new())?;
+/// let (order, placed) = (Coordinate::new("order:42", "shop")?, store.kind("order.placed")?);
+/// store.append(&NewEvent::new(&order, placed, b"two chairs"))?;
+/// let event = store.stream(&order).next().expect("it is there")?;
+/// assert_eq!((event.entity(), event.revision(), event.payload()), ("order:42", Revision(1), Some(&b"two chairs"[..])));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Event {
     bytes: FrameBytes,

@@ -73,6 +73,16 @@ pub struct InspectedSegment {
 
 /// Says what an open of the store in the directory `path` would do. Nothing is changed, and no lock is taken.
 ///
+/// ```
+/// # use annals::*;
+/// # fn main() -> Result<(), Error> {
+/// # let place = tempfile::tempdir().expect("a directory");
+/// Store::open(place.path())?.close()?;
+/// assert!(inspect(place.path())?.is_clean);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// What opening it would be refused with.
 pub fn inspect(path: impl AsRef<Path>) -> Result<Inspection, Error> {

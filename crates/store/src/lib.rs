@@ -105,7 +105,7 @@ mod stats;
 mod verify;
 
 pub use annals_derive::Event;
-pub use annals_index::{Direction, Query, QueryItem};
+pub use annals_index::{Query, QueryItem};
 pub use annals_wire::{
     Coordinate, Depth, Digest, EventId, Kind, Lane, Occurred, Recorded, Revision, Sequence, StoreId, Tag,
 };

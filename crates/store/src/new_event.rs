@@ -10,6 +10,19 @@ use annals_wire::{
 use crate::{Durability, Error, extension, lanes::OnLane, typed::Schema};
 
 /// Where an append expects its stream to be, before the append.
+///
+/// ```
+/// # use annals::{*, disk::*};
+/// # fn main() -> Result<(), Error> {
+/// # let store = Options::new().create(true).open_on(MemoryDirectory::new())?;
+/// let (order, placed) = (Coordinate::new("order:42", "shop")?, store.kind("order.placed")?);
+/// let event = NewEvent::new(&order, placed, b"two chairs").expected(Expected::None);
+/// let first = store.append(&event)?;
+/// let conflict = store.append(&event.expected(Expected::Exactly(Revision(7)))).unwrap_err();
+/// assert!(conflict.is_conflict() && first.revision == Revision(1));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Expected {
@@ -68,6 +81,17 @@ impl Cause {
 }
 
 /// An event to be appended.
+///
+/// ```
+/// # use annals::{*, disk::*};
+/// # fn main() -> Result<(), Error> {
+/// # let store = Options::new().create(true).open_on(MemoryDirectory::new())?;
+/// let (order, paid) = (Coordinate::new("order:42", "shop")?, store.kind("order.paid")?);
+/// let event = NewEvent::new(&order, paid, b"199 EUR").tag(Tag::new("customer:7")?).occurred(Occurred(0));
+/// assert_eq!(store.append(&event)?.sequence, Sequence(1));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct NewEvent<'a> {
     coordinate: &'a Coordinate,
@@ -375,6 +399,18 @@ impl Prepared<'_> {
 }
 
 /// What an append returns.
+///
+/// ```
+/// # use annals::{*, disk::*};
+/// # fn main() -> Result<(), Error> {
+/// # let store = Options::new().create(true).open_on(MemoryDirectory::new())?;
+/// let (order, placed) = (Coordinate::new("order:42", "shop")?, store.kind("order.placed")?);
+/// let receipt = store.append(&NewEvent::new(&order, placed, b"two chairs"))?;
+/// assert_eq!((receipt.sequence, receipt.durability, receipt.is_repeat), (Sequence(1), Durability::Durable, false));
+/// assert_eq!(store.get(receipt.id)?.map(|event| event.hash()), Some(receipt.hash));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Receipt {

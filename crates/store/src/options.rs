@@ -18,6 +18,18 @@ const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 const CHECKPOINT_BYTES_MAX: u64 = 16 << 20;
 
 /// How durable an append is when its receipt returns.
+///
+/// ```
+/// # use annals::{*, disk::*};
+/// # fn main() -> Result<(), Error> {
+/// # let store = Options::new().create(true).open_on(MemoryDirectory::new())?;
+/// let (sensor, read) = (Coordinate::new("sensor:1", "plant")?, store.kind("read")?);
+/// let queued = store.append_with(&NewEvent::new(&sensor, read, b"20.1"), Durability::Queued)?;
+/// assert!(queued.durability >= Durability::Queued);
+/// assert_eq!(store.sync()?, queued.sequence);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Durability {
@@ -30,6 +42,15 @@ pub enum Durability {
 }
 
 /// Who does the work behind the appends: syncing what nobody waits for, sealing, checkpoints.
+///
+/// ```
+/// # use annals::{*, disk::*};
+/// # fn main() -> Result<(), Error> {
+/// let store = Options::new().create(true).background(Background::Manual).open_on(MemoryDirectory::new())?;
+/// store.pump()?; // nothing happens behind the test's back
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Background {
@@ -40,6 +61,16 @@ pub enum Background {
 }
 
 /// How a store is opened.
+///
+/// ```
+/// # use annals::{*, disk::*};
+/// # fn main() -> Result<(), Error> {
+/// let options = Options::new().create(true).durability(Durability::Written).segment_bytes(1 << 20);
+/// let store = options.open_on(MemoryDirectory::new())?;
+/// assert!(store.report().was_created);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Options {
     pub(crate) create: bool,

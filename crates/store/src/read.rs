@@ -25,6 +25,20 @@ pub(crate) const ROWS_AHEAD_MAX: usize = 512;
 ///
 /// What they may lie between is by what the store gave them: sequence, revision, and when they were recorded. When
 /// they occurred is their callers' word, in no order and in no index: filter by [`Event::occurred`] what is read.
+///
+/// ```
+/// # use annals::{*, disk::*};
+/// # fn main() -> Result<(), Error> {
+/// # let store = Options::new().create(true).open_on(MemoryDirectory::new())?;
+/// let (order, placed) = (Coordinate::new("order:42", "shop")?, store.kind("order.placed")?);
+/// for payload in ["one", "two", "three"] {
+///     store.append(&NewEvent::new(&order, placed, payload.as_bytes()))?;
+/// }
+/// let newest: Vec<_> = store.stream(&order).backwards().limit(2).collect::<Result<_, _>>()?;
+/// assert_eq!(newest[0].payload(), Some(&b"three"[..]));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing is read before it is asked for"]
 pub struct Events {

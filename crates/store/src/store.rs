@@ -20,6 +20,19 @@ use crate::{
 };
 
 /// A store that is open. Cheap to clone; all clones are the same store.
+///
+/// ```
+/// # use annals::{*, disk::*};
+/// # fn main() -> Result<(), Error> {
+/// # let store = Options::new().create(true).open_on(MemoryDirectory::new())?;
+/// let (order, placed) = (Coordinate::new("order:42", "shop")?, store.kind("order.placed")?);
+/// let same = store.clone();
+/// std::thread::spawn(move || same.append(&NewEvent::new(&order, placed, b"two chairs"))).join().expect("no panic")?;
+/// assert_eq!(store.all().count(), 1);
+/// store.close()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(crate) shared: Arc<Shared>,

@@ -13,6 +13,17 @@ use crate::{
 };
 
 /// An append that has its place, and may not be durable yet. It becomes so whether anybody waits or not.
+///
+/// ```
+/// # use annals::{*, disk::*};
+/// # fn main() -> Result<(), Error> {
+/// # let store = Options::new().create(true).open_on(MemoryDirectory::new())?;
+/// let (sensor, read) = (Coordinate::new("sensor:1", "plant")?, store.kind("read")?);
+/// let ticket = store.submit(&[NewEvent::new(&sensor, read, b"20.1")], &Condition::new())?;
+/// assert_eq!(ticket.wait()?[0].durability, Durability::Durable);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "nobody knows whether it became durable unless the ticket is asked"]
 pub struct Ticket {

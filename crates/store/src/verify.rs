@@ -148,6 +148,17 @@ impl VerifyReport {
 /// Verifies the store in the directory `path`, which may be open elsewhere, also for writing: then as far as its
 /// writer lets others read. `progress` is told how far it is.
 ///
+/// ```
+/// # use annals::*;
+/// # fn main() -> Result<(), Error> {
+/// # let place = tempfile::tempdir().expect("a directory");
+/// Store::open(place.path())?.close()?;
+/// let report = verify(place.path(), &mut |progress| println!("{}", progress.done_bytes))?;
+/// assert!(report.is_sound());
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// [`Error::NotFound`], [`Error::NewerVersion`], or [`Error::Environment`] where something cannot be read.
 /// Damage is no error: it is in the report.

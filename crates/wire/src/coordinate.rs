@@ -11,6 +11,14 @@ pub const COORDINATE_PART_LEN_MAX: usize = 1024;
 pub const TAG_LEN_MAX: usize = 1024;
 
 /// An entity within a scope.
+///
+/// ```
+/// # use annals_wire::Coordinate;
+/// let order = Coordinate::new("order:42", "shop/eu")?;
+/// assert_eq!((order.entity(), order.scope()), ("order:42", "shop/eu"));
+/// assert!(Coordinate::new("", "shop/eu").is_err(), "1 to 1,024 bytes each, no control characters");
+/// # Ok::<(), annals_wire::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Coordinate {
     scope: Box<str>,
@@ -73,6 +81,13 @@ impl fmt::Display for StreamKey<'_> {
 }
 
 /// A short string that an event is found by.
+///
+/// ```
+/// # use annals_wire::Tag;
+/// let tag = Tag::new("customer:7")?;
+/// assert_eq!(tag.as_str(), "customer:7");
+/// # Ok::<(), annals_wire::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tag(Box<str>);
 

@@ -8,6 +8,11 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// A BLAKE3 digest; all zeros stands for "nothing before".
+///
+/// ```
+/// # use annals_wire::Digest;
+/// assert_eq!(Digest::NONE.to_string(), "0".repeat(64));
+/// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Digest(pub [u8; 32]);

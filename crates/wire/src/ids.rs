@@ -22,18 +22,39 @@ macro_rules! number {
 number! {
     /// The store-wide position of an event, from 1; 0 means "before everything", and is what a frame that
     /// is no event carries.
+    ///
+    /// ```
+    /// # use annals_wire::Sequence;
+    /// let first = Sequence(1);
+    /// assert!(first > Sequence(0) && first.next() == Some(Sequence(2)));
+    /// ```
     Sequence(u64)
 }
 number! {
     /// The place of an event in its stream, from 1; 0 means "no event yet".
+    ///
+    /// ```
+    /// # use annals_wire::Revision;
+    /// assert_eq!(Revision(0).next(), Some(Revision(1)), "the first event of a stream");
+    /// ```
     Revision(u64)
 }
 number! {
     /// The branch of a coordinate's history; 0 is the trunk.
+    ///
+    /// ```
+    /// # use annals_wire::Lane;
+    /// assert_eq!(Lane::default(), Lane(0), "the trunk");
+    /// ```
     Lane(u32)
 }
 number! {
     /// The distance from a coordinate's first event, across forks; 0 is that event.
+    ///
+    /// ```
+    /// # use annals_wire::Depth;
+    /// assert!(Depth(3) < Depth(7), "nearer to the first event");
+    /// ```
     Depth(u64)
 }
 number! {
@@ -50,11 +71,24 @@ number! {
 }
 number! {
     /// The caller's own time of the fact, in microseconds since the Unix epoch.
+    ///
+    /// ```
+    /// # use annals_wire::Occurred;
+    /// let midnight = Occurred(1_767_225_600_000_000); // 2026-01-01, UTC
+    /// assert!(midnight > Occurred(0));
+    /// ```
     Occurred(i64)
 }
 number! {
     /// A reading of the store's hybrid logical clock: 48 bits of Unix milliseconds over a 16-bit counter.
     /// (Kulkarni et al., "Logical Physical Clocks", 2014.)
+    ///
+    /// ```
+    /// # use annals_wire::Recorded;
+    /// let noon = Recorded::from_millis(1_767_268_800_000);
+    /// assert_eq!(noon.millis(), 1_767_268_800_000);
+    /// assert!(Recorded::end_of_millis(noon.millis()) > noon);
+    /// ```
     Recorded(u64)
 }
 
@@ -157,10 +191,24 @@ macro_rules! uuid {
 
 uuid! {
     /// The id of an event: the 16 bytes of a UUID, in the order in which they are written.
+    ///
+    /// ```
+    /// # use annals_wire::EventId;
+    /// let id: EventId = "019b76da-a802-7000-8000-000000000001".parse()?;
+    /// assert_eq!(id.to_string(), "019b76da-a802-7000-8000-000000000001");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     EventId
 }
 uuid! {
     /// The id of a store or log, made when it is created.
+    ///
+    /// ```
+    /// # use annals_wire::StoreId;
+    /// let id: StoreId = "019b76da-a800-7000-8000-00000000a11a".parse()?;
+    /// assert_ne!(id, StoreId::default());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     StoreId
 }
 

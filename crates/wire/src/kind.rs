@@ -7,6 +7,14 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// What sort of event it is.
+///
+/// ```
+/// # use annals_wire::Kind;
+/// let kind = Kind::new(0x2001)?;
+/// assert_eq!((kind.category(), kind.to_string().as_str()), (0x2, "0x2001"));
+/// assert!(Kind::new(0x0001).is_err(), "category 0x0 is not for events");
+/// # Ok::<(), annals_wire::KindError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "u16", into = "u16")]
 pub struct Kind(u16);
