@@ -13,6 +13,9 @@ const NAME_LEN: usize = 40;
 const RETRY: Duration = Duration::from_millis(5);
 /// Readers take a shared lock for an instant to see whether a writer lives; waiting this long outlasts them.
 const READERS: Duration = Duration::from_millis(50);
+/// A process that ends lets go of its files one by one, and a killed one in no order that it chose: waiting this long
+/// for the manifest outlasts it, also on a busy machine.
+const ENDING: Duration = Duration::from_secs(1);
 
 /// A log's lock, held.
 #[derive(Debug)]
@@ -20,8 +23,9 @@ pub struct WriterLock {
     epoch: u64,
     /// Who took it: a forked child has it too.
     process: u32,
-    _lock: Lock,
+    /// Let go of before the other: whoever has that one gets this one.
     manifest: Option<Lock>,
+    _lock: Lock,
 }
 
 impl WriterLock {
@@ -31,15 +35,8 @@ impl WriterLock {
     /// [`Error::Locked`] naming the holder where the time passed; [`Error::Io`] where locking or writing fails.
     pub fn acquire(directory: &dyn Directory, timeout: Duration, epoch: u64) -> Result<Self, Error> {
         let path = directory.path().join(name::LOCK);
-        let deadline = Instant::now() + timeout.max(READERS);
-        let lock = loop {
-            if let Some(lock) = directory.lock(name::LOCK).map_err(Error::io("lock", &path))? {
-                break lock;
-            }
-            if Instant::now() >= deadline {
-                return Err(Error::Locked { path, holder: holder(directory) });
-            }
-            thread::sleep(RETRY);
+        let Some(lock) = lock_within(directory, name::LOCK, timeout.max(READERS))? else {
+            return Err(Error::Locked { path, holder: holder(directory) });
         };
         name_holder(lock.file(), epoch).map_err(Error::io("write", &path))?;
         Ok(Self { epoch, process: std::process::id(), _lock: lock, manifest: None })
@@ -52,7 +49,7 @@ impl WriterLock {
             return Ok(());
         }
         let path = directory.path().join(name::MANIFEST);
-        let Some(lock) = directory.lock(name::MANIFEST).map_err(Error::io("lock", &path))? else {
+        let Some(lock) = lock_within(directory, name::MANIFEST, ENDING)? else {
             let holder = format!("the lock file was replaced under it; it says {}", holder(directory));
             return Err(Error::Locked { path, holder });
         };
@@ -74,6 +71,18 @@ impl WriterLock {
     #[cfg(test)]
     pub(crate) fn of_another_process(self) -> Self {
         Self { process: self.process.wrapping_add(1), ..self }
+    }
+}
+
+/// Takes the lock on the file `name`, waiting up to `time`; `None` where somebody has it all the while.
+fn lock_within(directory: &dyn Directory, name: &str, time: Duration) -> Result<Option<Lock>, Error> {
+    let deadline = Instant::now() + time;
+    loop {
+        let lock = directory.lock(name).map_err(Error::io("lock", directory.path().join(name)))?;
+        if lock.is_some() || Instant::now() >= deadline {
+            return Ok(lock);
+        }
+        thread::sleep(RETRY);
     }
 }
 
