@@ -83,6 +83,7 @@ fn disturb_until(
     random: &mut Random,
 ) -> Result<(), Flaw> {
     while Instant::now() < end {
+        // The moment of the next kill.
         thread::sleep(Duration::from_millis(random.below(150)));
         let place = usize::try_from(random.below(members.len() as u64)).unwrap_or(0);
         let Some(member) = members.get_mut(place) else { continue };
