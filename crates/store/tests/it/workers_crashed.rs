@@ -209,6 +209,32 @@ fn run(seed: u64) -> u64 {
     world.lives
 }
 
+/// An event waits behind a parked one, and no disk has it yet: then the group knows nothing of it that could outlive it.
+#[test]
+fn what_waits_behind_a_parked_event_is_noted_when_no_loss_of_power_takes_it() {
+    for (profile, seed) in
+        CrashProfile::ALL.into_iter().flat_map(|profile| (0..50).map(move |seed| (profile, seed)))
+    {
+        let world = World { durability: Durability::Written, ..World::new(seed) };
+        let disk = SimulatedDirectory::new();
+        let (store, group) = world.open(&disk).unwrap();
+        append(&store, 1).unwrap();
+        let parked = group.try_next().unwrap().unwrap();
+        store.sync().unwrap();
+        (0..2).for_each(|_| append(&store, 1).unwrap());
+        assert!(group.try_next().unwrap().is_none(), "the others are of the same stream");
+        parked.park("of no use").unwrap();
+        // Writes what may be written.
+        append(&store, 3).unwrap();
+        let other = group.try_next().unwrap();
+        let disk = disk.crash(profile, seed);
+        drop((other, group, store));
+        let (store, group) = world.open(&disk).unwrap_or_else(|error| panic!("{profile:?}, {seed}: {error}"));
+        let last = store.last_sequence();
+        assert!(group.parked().unwrap().iter().all(|parked| parked.sequence <= last), "{profile:?}, {seed}");
+    }
+}
+
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|value| value.parse().ok())
 }

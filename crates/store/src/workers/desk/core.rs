@@ -69,11 +69,15 @@ impl Core {
         }
     }
 
-    /// Queues what the dispatch has decided; all of it may be written when `needs` is durable.
+    /// Queues what the dispatch has decided: it may be written when `needs` is durable, and what is put aside as well.
     pub(in crate::workers) fn queue_records(&mut self, needs: Sequence) {
         for record in self.dispatch.take_records() {
-            let parks = matches!(record, GroupRecord::Parked { .. } | GroupRecord::Aside { .. });
-            self.queue_one(needs, record);
+            let aside = match record {
+                GroupRecord::Aside { sequence } => Some(sequence),
+                _ => None,
+            };
+            let parks = aside.is_some() || matches!(record, GroupRecord::Parked { .. });
+            self.queue_one(needs.max(aside.unwrap_or_default()), record);
             if parks {
                 self.parked_count = self.queued_count;
             }
