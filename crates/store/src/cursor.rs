@@ -100,7 +100,7 @@ impl Store {
             return Err(Error::Invalid { what: "cursor", why });
         }
         self.shared.check_place(&title(Consumer::Cursor, &name), standing.place)?;
-        let metrics = CursorMetrics::of(self.id(), name.as_str());
+        let metrics = CursorMetrics::of(self.id(), &name);
         let subscription = self.subscribe(query);
         let mut cursor = Cursor {
             store: self.clone(),
@@ -317,10 +317,7 @@ impl Cursor {
     }
 
     fn note_move(&self) {
-        let position = self.standing.place.sequence;
-        // A number for people: where the next event cannot be read, its reader is told.
-        let (lag_events, lag_millis) = self.store.shared.lag_behind(position).unwrap_or_default();
-        self.metrics.note_move(position, lag_events, lag_millis);
+        self.metrics.progress.note(&self.store.shared, self.standing.place.sequence);
     }
 }
 

@@ -4,22 +4,17 @@
 //! Invariant: a group is counted once, by whoever led it; an append alone counts nothing. Without a recorder nothing is
 //! collected but the tally.
 //!
-//! A recorder is installed before the store is opened. Every metric has the label `store`, the store's id. Counters:
-//! `annals_appended_events`, `annals_appended_bytes`, `annals_syncs`, `annals_rotations`, `annals_incidents`.
-//! Histograms: `annals_group_events`, `annals_write_seconds` and `annals_sync_seconds` (of groups that were only
-//! written, and of those that were synced), `annals_checkpoint_seconds`. Gauges: `annals_durable_sequence`,
-//! `annals_visible_sequence`, `annals_queue_bytes`, `annals_subscriptions`.
-//!
-//! Those of a cursor carry its name too, as `cursor`. Counters: `annals_cursor_deliveries`, `annals_cursor_saves`. Gauges,
-//! as of the last move: `annals_cursor_position`, `annals_cursor_lag_events`, `annals_cursor_lag_seconds`.
+//! A recorder is installed before the store is opened. docs/metrics.md lists what it gets.
+
+mod catalogue;
 
 use std::{fmt, time::Duration};
 
-use annals_wire::{Sequence, StoreId};
+use annals_wire::{ConsumerName, Sequence, StoreId};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use serde::Serialize;
 
-use crate::turn::Reach;
+use crate::{store::Shared, turn::Reach};
 
 /// What a writer did since it was opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -60,32 +55,57 @@ pub(crate) struct Metrics {
     queue_bytes: Gauge,
 }
 
-/// The metrics of one cursor.
-pub(crate) struct CursorMetrics {
-    pub(crate) deliveries: Counter,
-    pub(crate) saves: Counter,
+/// Where a consumer is, and how far behind.
+pub(crate) struct Progress {
     position: Gauge,
     lag_events: Gauge,
     lag_seconds: Gauge,
 }
 
-impl CursorMetrics {
-    pub(crate) fn of(store: StoreId, cursor: &str) -> Self {
-        let (store, cursor) = (store.to_string(), cursor.to_owned());
+impl Progress {
+    /// The gauges of these names: of the position, the lag in events and the lag in seconds.
+    pub(crate) fn of([position, lag_events, lag_seconds]: [&'static str; 3], labels: &Labels) -> Self {
         Self {
-            deliveries: counter!("annals_cursor_deliveries", "store" => store.clone(), "cursor" => cursor.clone()),
-            saves: counter!("annals_cursor_saves", "store" => store.clone(), "cursor" => cursor.clone()),
-            position: gauge!("annals_cursor_position", "store" => store.clone(), "cursor" => cursor.clone()),
-            lag_events: gauge!("annals_cursor_lag_events", "store" => store.clone(), "cursor" => cursor.clone()),
-            lag_seconds: gauge!("annals_cursor_lag_seconds", "store" => store, "cursor" => cursor),
+            position: gauge!(position, labels),
+            lag_events: gauge!(lag_events, labels),
+            lag_seconds: gauge!(lag_seconds, labels),
         }
     }
 
-    /// Notes where the cursor is, how many events lie behind that, and for how long the first of them has.
-    pub(crate) fn note_move(&self, position: Sequence, lag_events: u64, lag_millis: u64) {
+    /// Notes that a consumer of the store is at `position`.
+    pub(crate) fn note(&self, shared: &Shared, position: Sequence) {
+        // Numbers for people: where the event behind cannot be read, who reads it next is told.
+        let (events, millis) = shared.lag_behind(position).unwrap_or_default();
+        self.note_lag(position, events, Duration::from_millis(millis));
+    }
+
+    /// Notes that a consumer is at `position`, behind which so many events lie, the first for so long.
+    pub(crate) fn note_lag(&self, position: Sequence, events: u64, lag: Duration) {
         self.position.set(precise(position.0));
-        self.lag_events.set(precise(lag_events));
-        self.lag_seconds.set(Duration::from_millis(lag_millis).as_secs_f64());
+        self.lag_events.set(precise(events));
+        self.lag_seconds.set(lag.as_secs_f64());
+    }
+}
+
+/// The store, and which of its consumers.
+pub(crate) type Labels = [(&'static str, String); 2];
+
+/// The metrics of one cursor.
+pub(crate) struct CursorMetrics {
+    pub(crate) deliveries: Counter,
+    pub(crate) saves: Counter,
+    pub(crate) progress: Progress,
+}
+
+impl CursorMetrics {
+    pub(crate) fn of(store: StoreId, name: &ConsumerName) -> Self {
+        let labels = [("store", store.to_string()), ("cursor", name.to_string())];
+        let progress = ["annals_cursor_position", "annals_cursor_lag_events", "annals_cursor_lag_seconds"];
+        Self {
+            deliveries: counter!("annals_cursor_deliveries", &labels),
+            saves: counter!("annals_cursor_saves", &labels),
+            progress: Progress::of(progress, &labels),
+        }
     }
 }
 
@@ -125,21 +145,22 @@ impl Tally {
 
 impl Metrics {
     pub(crate) fn of(store: StoreId) -> Self {
-        let store = store.to_string();
+        catalogue::describe();
+        let labels = [("store", store.to_string())];
         Self {
-            appended_events: counter!("annals_appended_events", "store" => store.clone()),
-            appended_bytes: counter!("annals_appended_bytes", "store" => store.clone()),
-            syncs: counter!("annals_syncs", "store" => store.clone()),
-            rotations: counter!("annals_rotations", "store" => store.clone()),
-            incidents: counter!("annals_incidents", "store" => store.clone()),
-            group_events: histogram!("annals_group_events", "store" => store.clone()),
-            write_seconds: histogram!("annals_write_seconds", "store" => store.clone()),
-            sync_seconds: histogram!("annals_sync_seconds", "store" => store.clone()),
-            checkpoint_seconds: histogram!("annals_checkpoint_seconds", "store" => store.clone()),
-            durable_sequence: gauge!("annals_durable_sequence", "store" => store.clone()),
-            visible_sequence: gauge!("annals_visible_sequence", "store" => store.clone()),
-            subscriptions: gauge!("annals_subscriptions", "store" => store.clone()),
-            queue_bytes: gauge!("annals_queue_bytes", "store" => store),
+            appended_events: counter!("annals_appended_events", &labels),
+            appended_bytes: counter!("annals_appended_bytes", &labels),
+            syncs: counter!("annals_syncs", &labels),
+            rotations: counter!("annals_rotations", &labels),
+            incidents: counter!("annals_incidents", &labels),
+            group_events: histogram!("annals_group_events", &labels),
+            write_seconds: histogram!("annals_write_seconds", &labels),
+            sync_seconds: histogram!("annals_sync_seconds", &labels),
+            checkpoint_seconds: histogram!("annals_checkpoint_seconds", &labels),
+            durable_sequence: gauge!("annals_durable_sequence", &labels),
+            visible_sequence: gauge!("annals_visible_sequence", &labels),
+            subscriptions: gauge!("annals_subscriptions", &labels),
+            queue_bytes: gauge!("annals_queue_bytes", &labels),
         }
     }
 

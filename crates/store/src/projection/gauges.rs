@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use annals_wire::{ConsumerName, Sequence};
-use metrics::{Counter, Gauge, counter, gauge};
+use metrics::{Counter, counter};
 use serde::Serialize;
 
 use super::{Fold, Folded, Projection, shelf::Loaded};
-use crate::{Error, Store, metrics::precise, store::lock, sync::Mutex};
+use crate::{Error, Store, metrics::Progress, store::lock, sync::Mutex};
 
 /// How a projection is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -35,8 +35,7 @@ pub struct ProjectionInfo {
 
 /// What is counted of one projection.
 pub(super) struct Gauges {
-    lag_events: Gauge,
-    lag_seconds: Gauge,
+    progress: Progress,
     rebuilds: Counter,
     folded_events: Counter,
     story: Mutex<Story>,
@@ -52,9 +51,10 @@ struct Story {
 impl Gauges {
     pub(super) fn new(store: &Store, name: &ConsumerName) -> Self {
         let labels = [("store", store.id().to_string()), ("projection", name.to_string())];
+        let progress =
+            ["annals_projection_position", "annals_projection_lag_events", "annals_projection_lag_seconds"];
         Self {
-            lag_events: gauge!("annals_projection_lag_events", &labels),
-            lag_seconds: gauge!("annals_projection_lag_seconds", &labels),
+            progress: Progress::of(progress, &labels),
             rebuilds: counter!("annals_projection_rebuilds", &labels),
             folded_events: counter!("annals_projection_events", &labels),
             story: Mutex::new(Story { name: name.to_string(), ..Story::default() }),
@@ -90,10 +90,7 @@ impl Gauges {
     /// Notes what serves, and how many events were folded for it.
     pub(super) fn note_served<S>(&self, store: &Store, served: &Folded<S>, folded_count: u64) {
         self.folded_events.increment(folded_count);
-        // A gauge: where the event behind cannot be read, who reads it next is told.
-        let (events, millis) = store.shared.lag_behind(served.sequence).unwrap_or_default();
-        self.lag_events.set(precise(events));
-        self.lag_seconds.set(Duration::from_millis(millis).as_secs_f64());
+        self.progress.note(&store.shared, served.sequence);
     }
 }
 
@@ -106,8 +103,8 @@ impl<F: Fold> Projection<F> {
         let inner = &*self.inner;
         let served = self.read();
         let (lag_events, lag_millis) = inner.store.shared.lag_behind(served.sequence)?;
-        inner.gauges.lag_events.set(precise(lag_events));
-        inner.gauges.lag_seconds.set(Duration::from_millis(lag_millis).as_secs_f64());
+        let lag = Duration::from_millis(lag_millis);
+        inner.gauges.progress.note_lag(served.sequence, lag_events, lag);
         let saved = lock(&inner.saved).map(|(sequence, _)| sequence);
         let story = lock(&inner.gauges.story);
         Ok(ProjectionInfo {
@@ -116,7 +113,7 @@ impl<F: Fold> Projection<F> {
             sequence: served.sequence,
             event_count: served.event_count,
             lag_events,
-            lag: Duration::from_millis(lag_millis),
+            lag,
             saved,
             rebuild_count: story.rebuild_count,
             rebuilt_because: story.rebuilt_because.clone(),

@@ -66,7 +66,9 @@ impl Desk {
         core: Core,
         keeper: Keeper,
     ) -> Self {
-        let metrics = GroupMetrics::of(store.id(), &name);
+        let (_, _, parked_count) = core.dispatch.counts();
+        let metrics = GroupMetrics::of(&store, &name, parked_count);
+        metrics.progress.note(&store.shared, core.dispatch.position());
         Self {
             store,
             name,

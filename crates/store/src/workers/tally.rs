@@ -1,14 +1,14 @@
-//! What a group counts and measures: for whoever collects it through the `metrics` facade.
-//!
-//! Every metric has the labels `store` and `group`. Counters: `annals_group_deliveries`, `annals_group_retries`,
-//! `annals_group_parked`. Gauges: `annals_group_position`, `annals_group_lag_events`, `annals_group_parked_events`.
+//! What a group counts and measures: for whoever collects it through the `metrics` facade. docs/metrics.md lists it.
 
 use std::fmt;
 
-use annals_wire::{ConsumerName, Sequence, StoreId};
+use annals_wire::ConsumerName;
 use metrics::{Counter, Gauge, counter, gauge};
 
-use crate::{Store, metrics::precise};
+use crate::{
+    Store,
+    metrics::{Progress, precise},
+};
 
 /// The metrics of one group.
 pub(super) struct GroupMetrics {
@@ -16,21 +16,23 @@ pub(super) struct GroupMetrics {
     pub(super) retries: Counter,
     parked: Counter,
     parked_events: Gauge,
-    position: Gauge,
-    lag_events: Gauge,
+    pub(super) progress: Progress,
 }
 
 impl GroupMetrics {
-    pub(super) fn of(store: StoreId, name: &ConsumerName) -> Self {
-        let (store, group) = (store.to_string(), name.to_string());
-        Self {
-            deliveries: counter!("annals_group_deliveries", "store" => store.clone(), "group" => group.clone()),
-            retries: counter!("annals_group_retries", "store" => store.clone(), "group" => group.clone()),
-            parked: counter!("annals_group_parked", "store" => store.clone(), "group" => group.clone()),
-            parked_events: gauge!("annals_group_parked_events", "store" => store.clone(), "group" => group.clone()),
-            position: gauge!("annals_group_position", "store" => store.clone(), "group" => group.clone()),
-            lag_events: gauge!("annals_group_lag_events", "store" => store, "group" => group),
-        }
+    /// Those of the group `name`, of whose events so many are parked or wait behind parked ones.
+    pub(super) fn of(store: &Store, name: &ConsumerName, parked_count: usize) -> Self {
+        let labels = [("store", store.id().to_string()), ("group", name.to_string())];
+        let progress = ["annals_group_position", "annals_group_lag_events", "annals_group_lag_seconds"];
+        let metrics = Self {
+            deliveries: counter!("annals_group_deliveries", &labels),
+            retries: counter!("annals_group_retries", &labels),
+            parked: counter!("annals_group_parked", &labels),
+            parked_events: gauge!("annals_group_parked_events", &labels),
+            progress: Progress::of(progress, &labels),
+        };
+        metrics.parked_events.set(precise(parked_count as u64));
+        metrics
     }
 
     /// Notes how many events are parked or wait behind parked ones, after there were `before`.
@@ -39,12 +41,6 @@ impl GroupMetrics {
             self.parked.increment(now.saturating_sub(before) as u64);
             self.parked_events.set(precise(now as u64));
         }
-    }
-
-    /// Notes where the group is.
-    pub(super) fn note_position(&self, store: &Store, position: Sequence) {
-        self.position.set(precise(position.0));
-        self.lag_events.set(precise(store.last_sequence().0.saturating_sub(position.0)));
     }
 }
 

@@ -1,7 +1,7 @@
-//! What a store counts: for a recorder of the `metrics` facade, and in its statistics.
+//! What a store counts: for a recorder of the `metrics` facade, and in its statistics; and that docs/metrics.md lists it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -20,7 +20,14 @@ use metrics::{
 
 /// Sums of counters, last values of gauges, how often histograms were given one.
 #[derive(Debug, Clone, Default)]
-struct Collected(Arc<Mutex<BTreeMap<String, f64>>>);
+struct Collected(Arc<Mutex<BTreeMap<String, f64>>>, Arc<Mutex<Told>>);
+
+/// What a recorder is told of metrics, as rows of docs/metrics.md; and the names and sorts that it was asked for.
+#[derive(Debug, Default)]
+struct Told {
+    described: BTreeSet<String>,
+    asked: BTreeSet<(String, &'static str)>,
+}
 
 #[derive(Debug)]
 struct Named(Collected, String);
@@ -62,9 +69,15 @@ impl HistogramFn for Named {
 }
 
 impl Collected {
-    fn named(&self, key: &Key) -> Arc<Named> {
+    fn named(&self, key: &Key, sort: &'static str) -> Arc<Named> {
         assert!(key.labels().any(|label| label.key() == "store" && label.value().len() == 36), "{key}");
+        self.1.lock().unwrap().asked.insert((key.name().to_owned(), sort));
         Arc::new(Named(self.clone(), key.name().to_owned()))
+    }
+
+    fn note(&self, sort: &str, name: &KeyName, unit: Option<Unit>, what: &SharedString) {
+        let row = format!("| `{}` | {sort} | {} | {what} |", name.as_str(), unit.unwrap().as_str());
+        self.1.lock().unwrap().described.insert(row);
     }
 
     fn of(&self, name: &str) -> f64 {
@@ -73,22 +86,28 @@ impl Collected {
 }
 
 impl Recorder for Collected {
-    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_counter(&self, name: KeyName, unit: Option<Unit>, what: SharedString) {
+        self.note("counter", &name, unit, &what);
+    }
 
-    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, name: KeyName, unit: Option<Unit>, what: SharedString) {
+        self.note("gauge", &name, unit, &what);
+    }
 
-    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, name: KeyName, unit: Option<Unit>, what: SharedString) {
+        self.note("histogram", &name, unit, &what);
+    }
 
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-        Counter::from_arc(self.named(key))
+        Counter::from_arc(self.named(key, "counter"))
     }
 
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
-        Gauge::from_arc(self.named(key))
+        Gauge::from_arc(self.named(key, "gauge"))
     }
 
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
-        Histogram::from_arc(self.named(key))
+        Histogram::from_arc(self.named(key, "histogram"))
     }
 }
 
@@ -181,26 +200,51 @@ fn options_of_a_reader() -> Options {
 }
 
 #[test]
-fn a_projection_says_how_far_behind_it_is() {
-    struct Count;
+fn a_group_says_how_far_it_is_behind_in_events_and_in_time() {
+    let (collected, clock) = (Collected::default(), Ticking::default());
+    let options = Options::new().create(true).clock(clock.clone()).entropy(SeededEntropy::new(1));
+    let store = options.open_on(SimulatedDirectory::new()).unwrap();
+    append(&store, 2, Durability::Durable);
+    clock.0.store(9_000, Ordering::SeqCst);
+    append(&store, 2, Durability::Durable);
+    let of = |name: &str| collected.of(&format!("annals_group_{name}"));
+    let group = metrics::with_local_recorder(&collected, || store.group("mail", Query::all())).unwrap();
+    assert_eq!((of("position"), of("lag_events"), of("lag_seconds")), (0.0, 4.0, 9.0));
+    group.try_next().unwrap().unwrap().done().unwrap();
+    group.try_next().unwrap().unwrap().park("of no use").unwrap();
+    group.save().unwrap();
+    // What comes later of the stream waits behind the parked one, once it was seen.
+    assert_eq!((of("position"), of("lag_events"), of("lag_seconds")), (2.0, 2.0, 0.0));
+    assert_eq!((of("deliveries"), of("parked"), of("parked_events")), (2.0, 1.0, 1.0));
+    drop(group);
+    let collected = Collected::default();
+    let group = metrics::with_local_recorder(&collected, || store.group("mail", Query::all())).unwrap();
+    let of = |name: &str| collected.of(&format!("annals_group_{name}"));
+    assert_eq!((of("parked"), of("parked_events"), of("position")), (0.0, 1.0, 2.0));
+    drop(group);
+}
 
-    impl annals::consume::Fold for Count {
-        type State = u64;
+struct Count;
 
-        fn name(&self) -> &str {
-            "count"
-        }
+impl annals::consume::Fold for Count {
+    type State = u64;
 
-        fn version(&self) -> u32 {
-            1
-        }
-
-        fn apply(&self, count: &mut u64, _: &annals::Event) -> Result<(), annals::Error> {
-            *count += 1;
-            Ok(())
-        }
+    fn name(&self) -> &str {
+        "count"
     }
 
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn apply(&self, count: &mut u64, _: &annals::Event) -> Result<(), annals::Error> {
+        *count += 1;
+        Ok(())
+    }
+}
+
+#[test]
+fn a_projection_says_how_far_behind_it_is() {
     let collected = Collected::default();
     let store = options_of_a_reader().create(true).open_on(SimulatedDirectory::new()).unwrap();
     append(&store, 5, Durability::Durable);
@@ -217,4 +261,24 @@ fn a_projection_says_how_far_behind_it_is() {
     projection.rebuild().unwrap();
     assert_eq!(collected.of("annals_projection_events"), 16.0);
     assert_eq!(collected.of("annals_projection_rebuilds"), 2.0);
+}
+
+#[test]
+fn every_metric_is_described_and_documented() {
+    let collected = Collected::default();
+    metrics::with_local_recorder(&collected, || {
+        let store = options_of_a_reader().create(true).open_on(SimulatedDirectory::new()).unwrap();
+        drop(store.cursor("a", Query::all()).unwrap());
+        drop(store.group("b", Query::all()).unwrap());
+        store.project(Count).unwrap();
+    });
+    let told = collected.1.lock().unwrap();
+    let documented =
+        include_str!("../../../../docs/metrics.md").lines().filter(|line| line.starts_with("| `"));
+    assert_eq!(told.described, documented.map(str::to_owned).collect());
+    let start = |(name, sort): &(String, &str)| format!("| `{name}` | {sort} |");
+    let undescribed =
+        told.asked.iter().map(start).find(|start| !told.described.iter().any(|row| row.starts_with(start)));
+    assert_eq!(undescribed, None);
+    assert_eq!(told.asked.len(), told.described.len(), "what nobody counts is described");
 }

@@ -86,7 +86,7 @@ impl Desk {
         let written_count = self.core().written_count;
         keeper.sync()?;
         self.core().durable_count = written_count;
-        self.metrics.note_position(&self.store, position);
+        self.metrics.progress.note(&self.store.shared, position);
         Ok(position)
     }
 
