@@ -1,4 +1,4 @@
-//! Cursors through kills and losses of power: each event at least once, in effect once, in order, none missed.
+//! Cursors through kills, losses of power and refusals of the disk: each event at least once, in effect once, in order, none missed.
 //!
 //! Each schedule is one seed. `ANNALS_SCHEDULES` says how many are run; a failure says which one to run again, with
 //! `ANNALS_SEED`.
@@ -10,7 +10,7 @@ use annals::{
     consume::Cursor,
     disk::{MemoryDirectory, SeededEntropy, SimulatedDirectory},
 };
-use annals_segment::CrashProfile;
+use annals_segment::{CrashProfile, Errno, Fault, Span};
 
 /// What is drawn of a seed (`SplitMix64`).
 struct Random(u64);
@@ -74,6 +74,8 @@ impl<'a> Life<'a> {
             options.durability(random.pick(&[Durability::Durable, Durability::Written, Durability::Queued]));
         options = options.visibility(random.pick(&[Durability::Durable, Durability::Written]));
         let store = options.entropy(SeededEntropy::new(seed << 8 | life)).open_on(disk.clone())?;
+        // Where the disk says that it is full, the store is opened to be read; this says so.
+        store.sync()?;
         let jobs = Query::of(QueryItem::new().kind(store.kind(JOB)?));
         let (outbox, work) = (store.cursor("outbox", jobs.clone())?, store.cursor("work", jobs)?);
         let last = [outbox.saved().0, work.saved().0];
@@ -134,6 +136,33 @@ impl<'a> Life<'a> {
     }
 }
 
+/// Whether an error says that the disk refused something.
+fn is_refusal(error: &Error) -> bool {
+    matches!(error, Error::Environment { .. } | Error::Stopped { .. } | Error::NoSpace { .. })
+}
+
+/// A life of so many steps, at the end of which some close what they have. What is closed counts as done, so that who
+/// met an error must not.
+fn live(
+    disk: &SimulatedDirectory,
+    number: (u64, u64),
+    outside: &mut Outside,
+    random: &mut Random,
+    steps: u64,
+) -> Result<(), Error> {
+    let mut life = Life::begin(disk, number, outside)?;
+    for _ in 0..steps {
+        life.step(random)?;
+    }
+    if random.below(3) == 0 {
+        let Life { outbox, work, store, .. } = life;
+        outbox.close()?;
+        work.close()?;
+        store.close()?;
+    }
+    Ok(())
+}
+
 /// Lives one after another, each of which ends at some operation of the disk; and a last one that comes to its end.
 fn run(seed: u64) {
     let mut random = Random(seed ^ 0x5eed);
@@ -141,24 +170,15 @@ fn run(seed: u64) {
     let mut disk = SimulatedDirectory::new();
     let lives = 2 + random.below(4);
     for number in 0..lives {
-        let end = disk.operation_count() + random.below(250);
-        disk.stop_before(end);
-        match Life::begin(&disk, (seed, number), &mut outside) {
-            Ok(mut life) => {
-                for _ in 0..random.below(40) {
-                    if life.step(&mut random).is_err() {
-                        assert!(disk.is_stopped(), "only the power ends a life");
-                        break;
-                    }
-                }
-                if random.below(3) == 0 {
-                    let Life { outbox, work, store, .. } = life;
-                    let _ = (outbox.close(), work.close(), store.close());
-                }
-            }
-            Err(error) => {
-                assert!(disk.is_stopped(), "only the power keeps a life from its beginning: {error}")
-            }
+        let operations = random.below(250);
+        disk.stop_before(disk.operation_count() + operations);
+        if seed % 3 == 2 {
+            let at = disk.operation_count() + random.below(operations + 1);
+            disk.inject(at, Fault::Fail(random.pick(&Errno::ALL)), Span::Once);
+        }
+        let steps = random.below(40);
+        if let Err(error) = live(&disk, (seed, number), &mut outside, &mut random, steps) {
+            assert!(disk.is_stopped() || is_refusal(&error), "only the disk ends a life: {error}");
         }
         let profile = random.pick(&CrashProfile::ALL);
         disk = if random.below(3) == 0 { disk.kill() } else { disk.crash(profile, random.below(1000)) };

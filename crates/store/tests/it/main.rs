@@ -57,3 +57,4 @@ mod unreadable;
 mod verify_parts;
 mod workers;
 mod workers_crashed;
+mod workers_faults;

@@ -1,5 +1,5 @@
-//! Groups through kills and losses of power, at every moment: random lives on a simulated disk, in which events come,
-//! are handed out, done, put off, parked and asked for again, until the disk stops.
+//! Groups through kills, losses of power and refusals of the disk, at every moment: random lives on a simulated disk, in
+//! which events come, are handed out, done, put off, parked and asked for again, until the disk stops or refuses.
 //!
 //! What every life shows is that an event is handed out when all earlier ones of its stream were handled; what the last
 //! one shows, in which everything is brought to its end: each event was handled at least once, and of those that are
@@ -18,7 +18,7 @@ use annals::{
     consume::{Delivery, Group, GroupOptions},
     disk::{Entropy, SeededEntropy, SimulatedDirectory},
 };
-use annals_segment::CrashProfile;
+use annals_segment::{CrashProfile, Errno, Fault, Span};
 
 fn input() -> Kind {
     Kind::new(0x2001).unwrap()
@@ -194,13 +194,23 @@ fn size(number: u64) -> usize {
     usize::try_from(number).unwrap()
 }
 
+/// Whether an error says that the disk refused something.
+fn is_the_disks(error: &Error) -> bool {
+    matches!(error, Error::Environment { .. } | Error::Stopped { .. } | Error::NoSpace { .. })
+}
+
 fn run(seed: u64) -> u64 {
     let mut world = World::new(seed);
     let mut disk = SimulatedDirectory::new();
     for _ in 0..1 + world.number(5) {
-        disk.stop_before(disk.operation_count() + world.number(150));
-        let stopped = world.live(&disk).unwrap_err();
-        assert!(disk.is_stopped(), "{stopped}");
+        let operations = world.number(150);
+        disk.stop_before(disk.operation_count() + operations);
+        if seed % 3 == 2 {
+            let (at, errno) = (world.number(operations + 1), world.number(Errno::ALL.len() as u64));
+            disk.inject(disk.operation_count() + at, Fault::Fail(Errno::ALL[size(errno)]), Span::Once);
+        }
+        let ended = world.live(&disk).unwrap_err();
+        assert!(disk.is_stopped() || is_the_disks(&ended), "{ended}");
         world.lives += 1;
         let profile = CrashProfile::ALL[size(world.number(CrashProfile::ALL.len() as u64))];
         disk = if world.number(3) == 0 { disk.kill() } else { disk.crash(profile, world.number(u64::MAX)) };
