@@ -2,7 +2,7 @@
 //!
 //! A row is four cells: its number, the fault, the outcome, and what shows it: tests in backticks as
 //! `path: name`, or `none: ` and why it cannot happen. A test is a function of that name in that file, behind
-//! an attribute.
+//! an attribute. Rows without a number, of the tables behind that, have the tests in their last cell too.
 
 use super::{
     File, Violation,
@@ -28,7 +28,17 @@ pub(super) fn check(files: &[File]) -> Vec<Violation> {
         violations.push(Violation::new(TABLE, rows.last().map_or(1, |(line, _)| *line), what));
     }
     violations.extend(rows.iter().flat_map(|(line, cells)| check_shown(*line, cells, files)));
+    let unnumbered = table.text.lines().enumerate().filter(|(_, line)| is_unnumbered(line));
+    violations.extend(unnumbered.flat_map(|(at, line)| check_shown(at + 1, &cells(line), files)));
     violations
+}
+
+/// Whether a row that is none of the numbered ones names a test.
+fn is_unnumbered(line: &str) -> bool {
+    line.starts_with("| ")
+        && !line.starts_with("| F")
+        && line.contains("| `crates/")
+        && line.contains(".rs: ")
 }
 
 fn cells(row: &str) -> Vec<&str> {
@@ -110,6 +120,18 @@ mod tests {
         }
         assert_eq!(found("see elsewhere").len(), 1);
         assert_eq!(found("").len(), 2, "an empty cell, and no test in it");
+    }
+
+    #[test]
+    fn rows_without_a_number_name_tests_that_are_there() {
+        let rows: String =
+            (1..=ROW_COUNT).map(|number| format!("| F{number} | a | b | none: c |\n")).collect();
+        let count = |test: &str| {
+            let text =
+                format!("{rows}\n| fault | shown by |\n| --- | --- |\n| a | `crates/a/b.rs: {test}` |\n");
+            check(&[File::new(TABLE, &text), File::new("crates/a/b.rs", SOURCE)]).len()
+        };
+        assert_eq!((count("it_holds"), count("gone")), (0, 1));
     }
 
     #[test]
