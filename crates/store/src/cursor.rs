@@ -142,7 +142,7 @@ impl Cursor {
     /// Every event up to here was delivered, or does not match.
     #[must_use]
     pub fn delivered(&self) -> Sequence {
-        self.subscription.position()
+        self.subscription.delivered()
     }
 
     /// Every event up to here counts as processed, also after a crash; but that a move in the log is as durable as
@@ -152,7 +152,7 @@ impl Cursor {
         self.standing.place.sequence
     }
 
-    /// How many visible events lie behind the position, of which some may not match.
+    /// How many visible events lie behind what was delivered, of which some may not match.
     #[must_use]
     pub fn lag(&self) -> u64 {
         self.subscription.lag()

@@ -21,7 +21,7 @@ use crate::{
 ///
 /// As an iterator it waits for the next event, and ends with `None` when the store was closed, or its last clone
 /// dropped, and everything that can be read was delivered; or when it was [told to end](Self::ender). After an error it
-/// ends too; [`Subscription::position`] says where to begin again. Whoever does not want to wait for ever asks
+/// ends too; [`Subscription::delivered`] says where to begin again. Whoever does not want to wait for ever asks
 /// [`Subscription::next_within`] or [`Subscription::try_next`].
 ///
 /// It takes from the store what it is asked for, so that a slow one holds up nobody, and takes no memory for what it
@@ -119,14 +119,14 @@ impl Subscription {
     /// Every event up to here was delivered, or does not match. It moves with each call that looks for an event,
     /// whether one is found or not.
     #[must_use]
-    pub fn position(&self) -> Sequence {
+    pub fn delivered(&self) -> Sequence {
         self.ahead.front().map_or(self.seen, |next| Sequence(next.sequence.0 - 1))
     }
 
-    /// How many visible events lie behind the position, of which some may not match.
+    /// How many visible events lie behind what was delivered, of which some may not match.
     #[must_use]
     pub fn lag(&self) -> u64 {
-        self.shared.watch.visible().0.saturating_sub(self.position().0)
+        self.shared.watch.visible().0.saturating_sub(self.delivered().0)
     }
 
     /// What ends this subscription from another thread.

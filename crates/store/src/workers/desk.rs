@@ -148,7 +148,7 @@ impl Desk {
         let patience = self.limit(&core, patience);
         if !core.is_watched && core.dispatch.room() > 0 {
             core.is_watched = true;
-            let after = core.subscription.position();
+            let after = core.subscription.delivered();
             drop(core);
             let woken = self.store.shared.wait(after, &self.is_called, patience);
             let mut core = self.core();

@@ -70,7 +70,7 @@ impl Follower {
     fn open_again(&mut self, disk: &SimulatedDirectory, seed: u64) {
         let Ok(store) = options(seed).open_read_only_on(disk.clone()) else { return };
         for (query, subscription, _) in &mut self.subscriptions {
-            *subscription = store.subscribe(query.clone()).after((*subscription).position());
+            *subscription = store.subscribe(query.clone()).after(subscription.delivered());
         }
         self.store = store;
     }
@@ -188,7 +188,7 @@ impl World {
                     |at: &u64| writer.hidden().iter().any(|range| (range.0.0..=range.1.0).contains(at));
                 let taken: Vec<_> = taken.iter().copied().filter(|at| !is_hidden(at)).collect();
                 assert_eq!(taken, shown, "seed {seed}: {query}");
-                assert_eq!(subscription.position(), writer.last_sequence(), "seed {seed}: {query}");
+                assert_eq!(subscription.delivered(), writer.last_sequence(), "seed {seed}: {query}");
             }
         }
     }

@@ -98,30 +98,31 @@ fn only_what_is_visible_is_delivered() {
     let mut subscription = store.subscribe(Query::all());
     append(&store, 0, Durability::Queued);
     append(&store, 1, Durability::Written);
-    assert_eq!((taken(&mut subscription), subscription.position()), (vec![], Sequence(0)));
+    assert_eq!((taken(&mut subscription), subscription.delivered()), (vec![], Sequence(0)));
     append(&store, 2, Durability::Durable);
     append(&store, 3, Durability::Written);
-    assert_eq!((taken(&mut subscription), subscription.position()), (vec![1, 2, 3], Sequence(3)));
+    assert_eq!((taken(&mut subscription), subscription.delivered()), (vec![1, 2, 3], Sequence(3)));
 }
 
 #[test]
-fn the_position_passes_what_does_not_match_and_no_event_that_was_not_delivered() {
+fn what_was_delivered_passes_what_does_not_match_and_no_event_that_was_not_delivered() {
     let store = open();
     append_all(&store, 0..40);
     let mut subscription = store.subscribe(Query::of(QueryItem::new().kind(kind(0))));
-    assert_eq!((subscription.position(), subscription.lag()), (Sequence(0), 40));
+    assert_eq!((subscription.delivered(), subscription.lag()), (Sequence(0), 40));
     for expected in (1..=40).step_by(3) {
         let event = subscription.try_next().unwrap().unwrap();
         assert_eq!(event.sequence(), Sequence(expected));
-        assert!(subscription.position() >= event.sequence());
-        assert!(subscription.position().0 < expected + 3, "{} behind {expected}", subscription.position());
-        let again = store.subscribe(Query::of(QueryItem::new().kind(kind(0)))).after(subscription.position());
+        assert!(subscription.delivered() >= event.sequence());
+        assert!(subscription.delivered().0 < expected + 3, "{} behind {expected}", subscription.delivered());
+        let again =
+            store.subscribe(Query::of(QueryItem::new().kind(kind(0)))).after(subscription.delivered());
         assert_eq!(next_of(again, &store), expected + 3);
     }
-    assert_eq!((taken(&mut subscription), subscription.position()), (vec![], Sequence(40)));
+    assert_eq!((taken(&mut subscription), subscription.delivered()), (vec![], Sequence(40)));
     append_all(&store, 40..42);
     assert_eq!((subscription.lag(), taken(&mut subscription)), (2, vec![]));
-    assert_eq!((subscription.position(), subscription.lag()), (Sequence(42), 0));
+    assert_eq!((subscription.delivered(), subscription.lag()), (Sequence(42), 0));
 }
 
 /// The next event that it delivers; where there is none, what would be the next of its kind.
@@ -149,7 +150,7 @@ fn a_wait_with_a_time_is_over_in_time_and_loses_nothing() {
     let started = Instant::now();
     assert!(subscription.next_within(Duration::from_millis(5)).unwrap().is_none());
     assert!(started.elapsed() >= Duration::from_millis(5));
-    assert_eq!(subscription.position(), Sequence(1), "also while nothing matched");
+    assert_eq!(subscription.delivered(), Sequence(1), "also while nothing matched");
     append(&store, 1, Durability::Durable);
     let event = subscription.next_within(Duration::ZERO).unwrap().unwrap();
     assert_eq!(event.sequence(), Sequence(2));
@@ -172,7 +173,7 @@ fn what_can_be_read_is_delivered_after_a_close_and_then_it_ends() {
     assert!(subscription.next().is_none());
     assert!(matches!(subscription.try_next(), Err(Error::Closed)));
     assert!(matches!(subscription.next_within(Duration::MAX), Err(Error::Closed)));
-    assert_eq!(subscription.position(), Sequence(3));
+    assert_eq!(subscription.delivered(), Sequence(3));
     assert!(matches!(store.wait_visible(Sequence(3), Duration::MAX), Err(Error::Closed)));
     assert_eq!(store.wait_visible(Sequence(2), Duration::MAX).unwrap(), Sequence(3));
 }
@@ -219,14 +220,14 @@ fn of_a_writer_that_stopped_it_delivers_what_can_be_read_and_then_the_cause() {
     let mut waiting = store.subscribe(Query::all()).from_now();
     let waiter = thread::spawn(move || {
         let first = waiting.next().unwrap();
-        (first.map(|_| ()), waiting.next().is_none(), waiting.position())
+        (first.map(|_| ()), waiting.next().is_none(), waiting.delivered())
     });
     disk.inject(disk.operation_count(), Fault::Fail(Errno::Io), Span::Once);
     let at = Coordinate::new("e:1", "s").unwrap();
     store.append(&NewEvent::new(&at, kind(0), b"x")).unwrap_err();
-    let (first, is_over, position) = waiter.join().unwrap();
+    let (first, is_over, delivered) = waiter.join().unwrap();
     assert!(matches!(first, Err(Error::Stopped { durable: Sequence(1), .. })), "{first:?}");
-    assert!(is_over && position == Sequence(1));
+    assert!(is_over && delivered == Sequence(1));
 
     let mut late = store.subscribe(Query::all());
     drop(store.clone().close());
@@ -255,7 +256,7 @@ fn of_an_event_that_cannot_be_read_it_stands_before_it() {
     let mut subscription = store.subscribe(Query::all());
     assert_eq!(subscription.next().unwrap().unwrap().sequence(), Sequence(1));
     assert!(matches!(subscription.next(), Some(Err(Error::Corrupt { .. }))));
-    assert_eq!(subscription.position(), Sequence(1));
+    assert_eq!(subscription.delivered(), Sequence(1));
     assert!(subscription.next().is_none());
 }
 
@@ -282,7 +283,7 @@ fn a_query_of_times_that_are_still_to_come_matches_when_they_are_there() {
         append(&store, number, Durability::Durable);
         seen.extend(taken(&mut subscription));
     }
-    assert_eq!((seen, subscription.position()), (vec![3, 4, 5], Sequence(7)));
+    assert_eq!((seen, subscription.delivered()), (vec![3, 4, 5], Sequence(7)));
 }
 
 #[test]
@@ -294,7 +295,7 @@ fn what_is_hidden_is_not_delivered_also_where_it_was_found_already() {
     store.hide(Sequence(3), Sequence(4)).unwrap();
     assert_eq!(taken(&mut before), [2, 5, 6, 7, 8, 9, 10]);
     assert_eq!(taken(&mut store.subscribe(Query::all()).after(Sequence(2))), [5, 6, 7, 8, 9, 10]);
-    assert_eq!(before.position(), Sequence(10));
+    assert_eq!(before.delivered(), Sequence(10));
 }
 
 #[test]
@@ -315,7 +316,7 @@ fn one_thread_serves_many() {
     });
     for ((events, subscription), query) in subscriptions.iter().zip(queries()) {
         let expected: Vec<_> = store.query(query).map(|event| event.unwrap().sequence().0).collect();
-        assert_eq!((events, subscription.position()), (&expected, Sequence(COUNT)));
+        assert_eq!((events, subscription.delivered()), (&expected, Sequence(COUNT)));
     }
     assert_eq!(store.wait_visible(Sequence(COUNT), Duration::ZERO).unwrap(), Sequence(COUNT));
 }

@@ -29,7 +29,7 @@ fn take_all(mut subscription: Subscription) {
             1 => subscription.try_next().unwrap(),
             _ => Some(subscription.next().unwrap().unwrap()),
         };
-        assert!(subscription.position() < Sequence(next + 1));
+        assert!(subscription.delivered() < Sequence(next + 1));
         if let Some(event) = event {
             assert_eq!(event.sequence(), Sequence(next));
             next += 1;

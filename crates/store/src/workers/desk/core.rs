@@ -128,7 +128,7 @@ impl Core {
                 Err(error) => return Err(error),
             }
         }
-        self.dispatch.pass(self.subscription.position());
+        self.dispatch.pass(self.subscription.delivered());
         Ok(end)
     }
 }
