@@ -1,13 +1,13 @@
 //! `cursors`: which durable cursors there are, where they are, and taking them elsewhere or away.
 
-use std::{path::Path, str::FromStr, time::Duration};
+use std::path::Path;
 
-use annals::{Options, Sequence, Store, report::CursorInfo};
+use annals::{Options, Store, report::CursorInfo};
 use clap::{Args, Subcommand};
-use indicatif::{HumanCount, HumanDuration};
-use serde_json::json;
+use indicatif::HumanCount;
 
 use crate::{
+    consumer::{self, Target, lag, state},
     failure::Failure,
     opening,
     output::{Console, facts, table},
@@ -56,28 +56,6 @@ enum CursorCommand {
     },
 }
 
-/// Where a cursor is taken.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Target {
-    After(Sequence),
-    Now,
-}
-
-impl FromStr for Target {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "start" => Ok(Self::After(Sequence(0))),
-            "now" => Ok(Self::Now),
-            number => number
-                .parse()
-                .map(|number| Self::After(Sequence(number)))
-                .map_err(|_| "say start, now, or a sequence".to_owned()),
-        }
-    }
-}
-
 impl Cursors {
     pub(crate) fn run(self, store: &Path, console: &mut Console<'_>) -> Result<(), Failure> {
         match self.command.unwrap_or(CursorCommand::List) {
@@ -96,7 +74,12 @@ fn list(store: &Path, console: &mut Console<'_>) -> Result<(), Failure> {
     }
     let mut rows = table(["cursor", "position", "behind", "state"]);
     for cursor in &cursors {
-        rows.add_row([cursor.name.clone(), cursor.position.to_string(), lag(cursor), state(cursor)]);
+        rows.add_row([
+            cursor.name.clone(),
+            cursor.position.to_string(),
+            lag(cursor.lag_events, cursor.lag_millis),
+            state(cursor.is_held, cursor.refused.as_deref()),
+        ]);
     }
     console.table(rows)?;
     console.say(format_args!("{} cursors", HumanCount(cursors.len() as u64)));
@@ -112,38 +95,29 @@ fn show(store: &Path, name: &str, console: &mut Console<'_>) -> Result<(), Failu
     table.add_row(["cursor", &cursor.name]);
     table.add_row(["position", &cursor.position.to_string()]);
     table.add_row(["hash there", &cursor.hash.to_string()]);
-    table.add_row(["behind", &lag(&cursor)]);
+    table.add_row(["behind", &lag(cursor.lag_events, cursor.lag_millis)]);
     table.add_row(["moved", &format!("{} times", HumanCount(cursor.move_count))]);
     table.add_row([
         "kept",
         if cursor.is_in_log { "in the log, with what came of the events" } else { "beside it" },
     ]);
-    table.add_row(["state", &state(&cursor)]);
+    table.add_row(["state", &state(cursor.is_held, cursor.refused.as_deref())]);
     console.table(table)
 }
 
 fn reset(path: &Path, name: &str, to: Target, console: &mut Console<'_>) -> Result<(), Failure> {
     let store = open_to_change(path, name, console)?;
-    let after = match to {
-        Target::After(sequence) => sequence,
-        Target::Now => store.last_sequence(),
-    };
+    let after = to.after(&store);
     store.reset_cursor(name, after)?;
     store.close()?;
-    if console.is_json() {
-        return console.json(&json!({ "name": name, "position": after }));
-    }
-    console.line(format_args!("the cursor {name} goes on behind sequence {after}"))
+    consumer::tell_reset("cursor", name, after, console)
 }
 
 fn delete(path: &Path, name: &str, console: &mut Console<'_>) -> Result<(), Failure> {
     let store = open_to_change(path, name, console)?;
     let is_deleted = store.delete_cursor(name)?;
     store.close()?;
-    if console.is_json() {
-        return console.json(&json!({ "name": name, "deleted": is_deleted }));
-    }
-    console.line(format_args!("the cursor {name} was deleted"))
+    consumer::tell_deleted("cursor", name, is_deleted, console)
 }
 
 /// The store, opened for writing only where the cursor has its position in the log: a store that another process
@@ -159,27 +133,4 @@ fn open_to_change(path: &Path, name: &str, console: &mut Console<'_>) -> Result<
 
 fn find(store: &Store, name: &str) -> Result<CursorInfo, Failure> {
     store.find_cursor(name)?.ok_or_else(|| Failure::Refused(format!("there is no cursor {name}")))
-}
-
-/// How far behind a cursor is, for people.
-pub(crate) fn lag(cursor: &CursorInfo) -> String {
-    match cursor.lag_events {
-        0 => "nothing".to_owned(),
-        1 => format!("1 event, {}", HumanDuration(Duration::from_millis(cursor.lag_millis))),
-        events => {
-            format!(
-                "{} events, {}",
-                HumanCount(events),
-                HumanDuration(Duration::from_millis(cursor.lag_millis))
-            )
-        }
-    }
-}
-
-fn state(cursor: &CursorInfo) -> String {
-    match (&cursor.refused, cursor.is_held) {
-        (Some(why), _) => format!("refused: {why}"),
-        (None, true) => "held".to_owned(),
-        (None, false) => "free".to_owned(),
-    }
 }

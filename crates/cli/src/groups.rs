@@ -1,6 +1,6 @@
 //! `groups`: which groups of workers there are, where they are, what they have parked, and what is to be done about it.
 
-use std::{fmt, path::Path, time::Duration};
+use std::{fmt, path::Path};
 
 use annals::{
     Options, Query, Sequence, Store,
@@ -8,11 +8,11 @@ use annals::{
     report::{GroupInfo, ParkedEvent},
 };
 use clap::{Args, Subcommand};
-use indicatif::{HumanCount, HumanDuration};
+use indicatif::HumanCount;
 use serde_json::json;
 
 use crate::{
-    cursors::Target,
+    consumer::{self, Target, lag, state},
     failure::Failure,
     opening,
     output::{Console, facts, table},
@@ -101,9 +101,13 @@ fn list(store: &Path, console: &mut Console<'_>) -> Result<(), Failure> {
     }
     let mut rows = table(["group", "position", "behind", "parked", "state"]);
     for group in &groups {
-        let (position, parked) =
-            (group.position.to_string(), HumanCount(group.parked.len() as u64).to_string());
-        rows.add_row([group.name.clone(), position, lag(group), parked, state(group)]);
+        rows.add_row([
+            group.name.clone(),
+            group.position.to_string(),
+            lag(group.lag_events, group.lag_millis),
+            HumanCount(group.parked.len() as u64).to_string(),
+            state(group.is_held, group.refused.as_deref()),
+        ]);
     }
     console.table(rows)?;
     console.say(format_args!("{} groups", HumanCount(groups.len() as u64)));
@@ -119,10 +123,10 @@ fn show(store: &Path, name: &str, console: &mut Console<'_>) -> Result<(), Failu
     facts.add_row(["group", &group.name]);
     facts.add_row(["position", &group.position.to_string()]);
     facts.add_row(["hash there", &group.hash.to_string()]);
-    facts.add_row(["behind", &lag(&group)]);
+    facts.add_row(["behind", &lag(group.lag_events, group.lag_millis)]);
     facts.add_row(["done beyond it", &HumanCount(group.done_count).to_string()]);
     facts.add_row(["moved in the log", &format!("{} times", HumanCount(group.move_count))]);
-    facts.add_row(["state", &state(&group)]);
+    facts.add_row(["state", &state(group.is_held, group.refused.as_deref())]);
     console.table(facts)?;
     let mut rows = table(["event", "attempts", "since", "what became of it"]);
     for tried in &group.tried {
@@ -177,15 +181,9 @@ fn ask(
 fn reset(path: &Path, name: &str, to: Target, console: &mut Console<'_>) -> Result<(), Failure> {
     let store = opening::for_reading(path, console)?;
     find(&store, name)?;
-    let after = match to {
-        Target::After(sequence) => sequence,
-        Target::Now => store.last_sequence(),
-    };
+    let after = to.after(&store);
     store.reset_group(name, after)?;
-    if console.is_json() {
-        return console.json(&json!({ "name": name, "position": after }));
-    }
-    console.line(format_args!("the group {name} goes on behind sequence {after}"))
+    consumer::tell_reset("group", name, after, console)
 }
 
 fn delete(path: &Path, name: &str, console: &mut Console<'_>) -> Result<(), Failure> {
@@ -196,30 +194,9 @@ fn delete(path: &Path, name: &str, console: &mut Console<'_>) -> Result<(), Fail
     }
     let is_deleted = store.delete_group(name)?;
     store.close()?;
-    if console.is_json() {
-        return console.json(&json!({ "name": name, "deleted": is_deleted }));
-    }
-    console.line(format_args!("the group {name} was deleted"))
+    consumer::tell_deleted("group", name, is_deleted, console)
 }
 
 fn find(store: &Store, name: &str) -> Result<GroupInfo, Failure> {
     store.find_group(name)?.ok_or_else(|| Failure::Refused(format!("there is no group {name}")))
-}
-
-/// How far behind a group is, for people.
-pub(crate) fn lag(group: &GroupInfo) -> String {
-    let time = HumanDuration(Duration::from_millis(group.lag_millis));
-    match group.lag_events {
-        0 => "nothing".to_owned(),
-        1 => format!("1 event, {time}"),
-        events => format!("{} events, {time}", HumanCount(events)),
-    }
-}
-
-fn state(group: &GroupInfo) -> String {
-    match (&group.refused, group.is_held) {
-        (Some(why), _) => format!("refused: {why}"),
-        (None, true) => "held".to_owned(),
-        (None, false) => "free".to_owned(),
-    }
 }

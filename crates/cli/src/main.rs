@@ -24,6 +24,7 @@ mod read;
 mod streams;
 mod tail;
 
+mod consumer;
 mod cursors;
 mod groups;
 

@@ -11,9 +11,8 @@ use indicatif::{HumanBytes, HumanCount};
 use serde::Serialize;
 
 use crate::{
-    cursors,
+    consumer::lag,
     failure::Failure,
-    groups,
     opening::findings,
     output::{Console, facts},
     time,
@@ -57,13 +56,14 @@ fn table(stats: &Stats, report: &OpenReport) -> Table {
     for cursor in &stats.cursors {
         fact(
             &format!("cursor {}", cursor.name),
-            format!("at {}, behind: {}", cursor.position, cursors::lag(cursor)),
+            format!("at {}, behind: {}", cursor.position, lag(cursor.lag_events, cursor.lag_millis)),
         );
     }
     for group in &stats.groups {
+        let behind = lag(group.lag_events, group.lag_millis);
         fact(
             &format!("group {}", group.name),
-            format!("at {}, behind: {}, parked: {}", group.position, groups::lag(group), group.parked.len()),
+            format!("at {}, behind: {behind}, parked: {}", group.position, group.parked.len()),
         );
     }
     let micros = report.phases.iter().map(|phase| phase.micros).sum::<u64>();

@@ -6,14 +6,19 @@
 //! consumer's own directory have a position, the one with the larger number holds.
 
 mod deletion;
+mod place;
 
-use std::io;
+use std::{collections::BTreeSet, io, time::Duration};
 
 use annals_checkpoint::note_move;
-use annals_segment::{CURSORS, Directory, GROUPS, live_epoch, read_frontier};
+use annals_segment::{CURSORS, Directory, GROUPS, LOCK, WriteAheadOptions};
 use annals_wire::{Batch, Consumer, ConsumerMove, ConsumerName, Control, Digest, Sequence};
+use serde::Serializer;
 
-pub(crate) use self::deletion::is_deleted;
+pub(crate) use self::{
+    deletion::is_deleted,
+    place::{Begin, Place},
+};
 use crate::{
     Error, Event,
     control::NewControl,
@@ -21,15 +26,6 @@ use crate::{
     sync::Arc,
     turn::Turn,
 };
-
-/// Everything up to an event is done.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Place {
-    /// The event; 0 for none.
-    pub(crate) sequence: Sequence,
-    /// Its hash.
-    pub(crate) hash: Digest,
-}
 
 /// A consumer's move, encoded, before it has its place in the log.
 pub(crate) struct NewMove {
@@ -71,6 +67,27 @@ fn outer_name(consumer: Consumer) -> &'static str {
     if consumer == Consumer::Cursor { CURSORS } else { GROUPS }
 }
 
+/// The most bytes of a record in a consumer's small log: of this version's, and room for those of newer ones, which are
+/// refused as such.
+const RECORD_BYTES_MAX: usize = 4 << 10;
+
+/// How a consumer's small log is opened.
+pub(crate) fn log_options(segment_bytes: u64, lock_timeout: Duration) -> WriteAheadOptions {
+    let options = WriteAheadOptions::new().create(true).segment_bytes(segment_bytes);
+    options.record_bytes_max(RECORD_BYTES_MAX).lock_timeout(lock_timeout)
+}
+
+/// Whether somebody holds the consumer in `directory`.
+pub(crate) fn is_held(directory: &dyn Directory) -> Result<bool, annals_segment::Error> {
+    let failed = annals_segment::Error::io("look at", directory.path().join(LOCK));
+    directory.is_locked(LOCK).map_err(failed)
+}
+
+/// A hash as people read it, for `serde`.
+pub(crate) fn as_text<S: Serializer>(hash: &Digest, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(hash)
+}
+
 impl Shared {
     /// Stages a move as a part of a batch, or as all of it.
     pub(crate) fn stage_move(&self, turn: &mut Turn, new: &NewMove, batch: Batch) -> Result<(), Error> {
@@ -88,15 +105,6 @@ impl Shared {
         }
     }
 
-    /// The names of the consumers of this sort that have a position in the log.
-    pub(crate) fn moved_names(&self, consumer: Consumer) -> Vec<ConsumerName> {
-        let moves = match &self.writer {
-            Some(writer) => Arc::clone(&lock(&writer.turn).moves),
-            None => Arc::clone(&self.view().moves),
-        };
-        moves.keys().filter(|(sort, _)| *sort == consumer).map(|(_, name)| name.clone()).collect()
-    }
-
     /// The directory of a consumer; made, and its name durable, where `create` says so. `None` where there is none.
     pub(crate) fn consumer_directory(
         &self,
@@ -111,16 +119,20 @@ impl Shared {
         }
     }
 
-    /// The names of the consumers of this sort that have a directory, sorted. What else lies there is nobody's.
-    pub(crate) fn consumer_names(&self, consumer: Consumer) -> Result<Vec<ConsumerName>, Error> {
-        let Some(outer) = child(&*self.directory, outer_name(consumer), false)? else {
-            return Ok(Vec::new());
+    /// The names of the consumers of this sort: of those that have a position in the log, and those that have a directory.
+    pub(crate) fn consumer_names(&self, consumer: Consumer) -> Result<BTreeSet<ConsumerName>, Error> {
+        let moves = match &self.writer {
+            Some(writer) => Arc::clone(&lock(&writer.turn).moves),
+            None => Arc::clone(&self.view().moves),
         };
-        let entries = outer.list().map_err(annals_segment::Error::io("list", outer.path()))?;
-        let directories = entries.iter().filter(|entry| !entry.is_file);
-        let mut names: Vec<_> =
-            directories.filter_map(|entry| ConsumerName::new(entry.name.to_str()?).ok()).collect();
-        names.sort();
+        let moved = moves.keys().filter(|(sort, _)| *sort == consumer).map(|(_, name)| name.clone());
+        let mut names: BTreeSet<_> = moved.collect();
+        if let Some(outer) = child(&*self.directory, outer_name(consumer), false)? {
+            let entries = outer.list().map_err(annals_segment::Error::io("list", outer.path()))?;
+            let directories = entries.iter().filter(|entry| !entry.is_file);
+            // What else lies there is nobody's.
+            names.extend(directories.filter_map(|entry| ConsumerName::new(entry.name.to_str()?).ok()));
+        }
         Ok(names)
     }
 
@@ -131,55 +143,6 @@ impl Shared {
         }
         let event = self.ask(|view| Ok(view.find(sequence)?.map(|found| found.read()).transpose()?))?;
         Ok(event.map(|event| event.with_kinds(&self.kinds)))
-    }
-
-    /// The newest event that can be read and that no loss of power takes.
-    pub(crate) fn durable_sequence(&self) -> Result<Sequence, Error> {
-        let visible = self.visible_sequence();
-        if let Some(writer) = &self.writer {
-            return Ok(lock(&writer.turn).durable.sequence.min(visible));
-        }
-        let frontier = match live_epoch(&*self.directory)? {
-            Some(epoch) => read_frontier(&*self.directory, epoch)?,
-            None => None,
-        };
-        let durable = frontier.map(|frontier| frontier.durable).or(self.report.proven);
-        Ok(durable.unwrap_or(visible).min(visible))
-    }
-
-    /// The place behind `sequence`, or behind the newest durable event where that is before.
-    pub(crate) fn durable_place(&self, sequence: Sequence) -> Result<Place, Error> {
-        self.place(sequence.min(self.durable_sequence()?))
-    }
-
-    /// The place behind `sequence`, an event that is visible.
-    pub(crate) fn place(&self, sequence: Sequence) -> Result<Place, Error> {
-        if sequence == Sequence(0) {
-            return Ok(Place::default());
-        }
-        let event = self.event_at(sequence)?.ok_or_else(|| {
-            let why = format!("there is no event {sequence}");
-            Error::Invalid { what: "position", why }
-        })?;
-        Ok(Place { sequence, hash: event.hash() })
-    }
-
-    /// Makes sure that `place` is one of this store's history. `consumer` is what a message calls its owner.
-    ///
-    /// # Errors
-    /// [`Error::Foreign`].
-    pub(crate) fn check_place(&self, consumer: &str, place: Place) -> Result<(), Error> {
-        let Place { sequence, hash } = place;
-        if sequence == Sequence(0) {
-            return Ok(());
-        }
-        let found = match self.event_at(sequence)? {
-            Some(event) if event.hash() == hash => return Ok(()),
-            Some(event) => event.hash().to_string(),
-            None => format!("not there: the newest event is {}", self.visible_sequence()),
-        };
-        let (consumer, expected) = (consumer.to_owned(), hash.to_string());
-        Err(Error::Foreign { consumer, sequence, what: "its hash", expected, found })
     }
 
     /// How many visible events lie behind `position`, and for how many milliseconds the first of them has been there.

@@ -18,13 +18,13 @@ use annals_wire::{Consumer, ConsumerMove, ConsumerName, Sequence};
 
 pub use self::{manage::CursorInfo, options::CursorOptions};
 use self::{
-    options::{Begin, Saves},
+    options::Saves,
     saved::{SavedLog, Standing},
 };
 use crate::{
     Condition, Durability, Error, Event, NewEvent, Receipt, Store,
     append::Stay,
-    consumer::{NewMove, Place, title},
+    consumer::{NewMove, title},
     metrics::CursorMetrics,
     subscription::{Ender, Subscription},
 };
@@ -121,14 +121,6 @@ impl Store {
         }
         let saved = cursor.saved();
         Ok(Cursor { subscription: cursor.subscription.after(saved), ..cursor })
-    }
-
-    fn place_to_begin(&self, begin: Begin) -> Result<Place, Error> {
-        match begin {
-            Begin::Start => Ok(Place::default()),
-            Begin::Now => self.shared.durable_place(Sequence(u64::MAX)),
-            Begin::After(sequence) => self.place_to_reset(sequence),
-        }
     }
 }
 

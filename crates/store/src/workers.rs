@@ -10,7 +10,7 @@
 mod options;
 
 mod delivery;
-mod info;
+mod manage;
 
 mod asked;
 mod desk;
@@ -27,7 +27,7 @@ use annals_index::Query;
 use annals_wire::Sequence;
 
 pub use delivery::Delivery;
-pub use info::{GroupInfo, ParkedEvent, TriedEvent};
+pub use manage::{GroupInfo, ParkedEvent, TriedEvent};
 pub use options::{GroupOptions, ParkedStream};
 
 use crate::{Error, Store, sync::Arc, watch::Patience};

@@ -29,6 +29,12 @@ impl Shared {
         }
     }
 
+    /// Whether the consumer is being deleted, or was until that was cut short.
+    pub(crate) fn is_deletion_begun(&self, consumer: Consumer, name: &ConsumerName) -> Result<bool, Error> {
+        let directory = self.consumer_directory(consumer, name, false)?;
+        directory.map_or(Ok(false), |directory| is_deleted(&*directory))
+    }
+
     /// Deletes a consumer: first it is marked as deleted, then its position in the log goes, then its files.
     pub(crate) fn delete_consumer(&self, consumer: Consumer, name: &ConsumerName) -> Result<(), Error> {
         let directory = self.consumer_directory(consumer, name, true)?.expect("made where there was none");

@@ -5,14 +5,13 @@
 
 use std::time::Duration;
 
-use annals_segment::LOCK;
 use annals_wire::{Consumer, ConsumerMove, ConsumerName, CursorRecord, Digest, Sequence};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::saved::{self, SavedLog, Standing};
 use crate::{
     Error, Store,
-    consumer::{self, Place, title},
+    consumer::{self, title},
 };
 
 /// A cursor, as it is now.
@@ -24,7 +23,7 @@ pub struct CursorInfo {
     /// Every event up to here counts as processed.
     pub position: Sequence,
     /// The hash of the event there; zeros where the position is before all events.
-    #[serde(serialize_with = "as_text")]
+    #[serde(serialize_with = "consumer::as_text")]
     pub hash: Digest,
     /// How many times it was moved.
     pub move_count: u64,
@@ -47,15 +46,8 @@ impl Store {
     /// [`Error::Environment`] where the directory cannot be listed. What is wrong with one cursor stands in
     /// [`CursorInfo::refused`].
     pub fn cursors(&self) -> Result<Vec<CursorInfo>, Error> {
-        let mut names = self.shared.consumer_names(Consumer::Cursor)?;
-        names.extend(self.shared.moved_names(Consumer::Cursor));
-        names.sort();
-        names.dedup();
-        let mut cursors = Vec::new();
-        for name in names {
-            cursors.extend(self.look_at(&name)?);
-        }
-        Ok(cursors)
+        let names = self.shared.consumer_names(Consumer::Cursor)?;
+        names.iter().filter_map(|name| self.look_at_cursor(name).transpose()).collect()
     }
 
     /// The cursor `name`; `None` where there is none.
@@ -63,7 +55,7 @@ impl Store {
     /// # Errors
     /// As [`Store::cursors`], and [`Error::Invalid`] where no cursor can have the name.
     pub fn find_cursor(&self, name: &str) -> Result<Option<CursorInfo>, Error> {
-        self.look_at(&ConsumerName::new(name)?)
+        self.look_at_cursor(&ConsumerName::new(name)?)
     }
 
     /// Takes the cursor `name` to behind `after`: 0 for the start, [`Store::last_sequence`] for now. Every event up to
@@ -75,7 +67,7 @@ impl Store {
     /// [`Error::Locked`] where somebody holds it; else as [`Store::cursor_with`].
     pub fn reset_cursor(&self, name: &str, after: Sequence) -> Result<(), Error> {
         let name = ConsumerName::new(name)?;
-        if self.look_at(&name)?.is_none() {
+        if self.look_at_cursor(&name)?.is_none() {
             return Err(Error::Invalid {
                 what: "cursor",
                 why: format!("there is none with the name {name}"),
@@ -108,26 +100,12 @@ impl Store {
     /// gone all the same, or deleting it again finishes.
     pub fn delete_cursor(&self, name: &str) -> Result<bool, Error> {
         let name = ConsumerName::new(name)?;
-        let directory = self.shared.consumer_directory(Consumer::Cursor, &name, false)?;
-        let is_begun = directory.map_or(Ok(false), |directory| consumer::is_deleted(&*directory))?;
-        if !is_begun && self.look_at(&name)?.is_none() {
-            return Ok(false);
+        let is_there =
+            self.shared.is_deletion_begun(Consumer::Cursor, &name)? || self.look_at_cursor(&name)?.is_some();
+        if is_there {
+            self.shared.delete_consumer(Consumer::Cursor, &name)?;
         }
-        self.shared.delete_consumer(Consumer::Cursor, &name)?;
-        Ok(true)
-    }
-
-    /// The place behind `after`, made durable where it is not.
-    pub(crate) fn place_to_reset(&self, after: Sequence) -> Result<Place, Error> {
-        let newest = self.last_sequence();
-        if after > newest {
-            let why = format!("{after} is behind the newest event, {newest}");
-            return Err(Error::Invalid { what: "position", why });
-        }
-        if after > self.shared.durable_sequence()? {
-            self.sync()?;
-        }
-        self.shared.place(after)
+        Ok(is_there)
     }
 
     /// The small log of the cursor `name`, held.
@@ -136,7 +114,7 @@ impl Store {
         SavedLog::open(directory, lock_timeout)
     }
 
-    fn look_at(&self, name: &ConsumerName) -> Result<Option<CursorInfo>, Error> {
+    fn look_at_cursor(&self, name: &ConsumerName) -> Result<Option<CursorInfo>, Error> {
         let directory = self.shared.consumer_directory(Consumer::Cursor, name, false)?;
         if let Some(directory) = &directory
             && consumer::is_deleted(&**directory)?
@@ -157,18 +135,15 @@ impl Store {
             return Ok(None);
         }
         info.is_held = match &directory {
-            Some(directory) => {
-                let path = directory.path().join(LOCK);
-                directory.is_locked(LOCK).map_err(annals_segment::Error::io("look at", path))?
-            }
+            Some(directory) => consumer::is_held(&**directory)?,
             None => false,
         };
-        self.judge(&mut info, name, saved.as_ref(), logged.as_ref())?;
+        self.judge_cursor(&mut info, name, saved.as_ref(), logged.as_ref())?;
         Ok(Some(info))
     }
 
     /// Where the cursor is, and whether it would be opened there.
-    fn judge(
+    fn judge_cursor(
         &self,
         info: &mut CursorInfo,
         name: &ConsumerName,
@@ -206,8 +181,4 @@ impl CursorInfo {
             refused: None,
         }
     }
-}
-
-fn as_text<S: Serializer>(hash: &Digest, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(hash)
 }

@@ -6,21 +6,14 @@ use std::time::Duration;
 
 use annals_wire::Sequence;
 
+use crate::consumer::Begin;
+
 /// How a cursor is opened. The defaults make it where there is none, from the first event on.
 #[derive(Debug, Clone, Default)]
 pub struct CursorOptions {
     pub(super) lock_timeout: Duration,
     pub(super) begin: Begin,
     pub(super) saves: Option<Saves>,
-}
-
-/// Where a cursor begins that nobody opened before.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) enum Begin {
-    #[default]
-    Start,
-    Now,
-    After(Sequence),
 }
 
 /// When a cursor saves its position by itself.

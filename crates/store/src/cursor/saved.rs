@@ -8,22 +8,17 @@
 
 use std::time::Duration;
 
-use annals_segment::{
-    Directory, Follower, Inventory, Layout, Outside, Replayed, Tail, WriteAheadLog, WriteAheadOptions,
-};
+use annals_segment::{Directory, Follower, Inventory, Layout, Outside, Replayed, Tail, WriteAheadLog};
 use annals_wire::{Consumer, ConsumerMove, ConsumerName, CursorRecord, FrameType, Sequence, StoreId};
 
 use crate::{
     Error,
-    consumer::{Place, title},
+    consumer::{Place, log_options, title},
     sync::Arc,
 };
 
 /// After so many bytes a new segment is begun, and the ones before go: some five hundred positions.
 const SEGMENT_BYTES: u64 = 64 << 10;
-
-/// The most bytes of a record: of this version's, and room for those of newer ones, which are refused as such.
-const RECORD_BYTES_MAX: usize = 4 << 10;
 
 /// Where a cursor is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -91,9 +86,7 @@ pub(super) struct SavedLog {
 impl SavedLog {
     /// Opens the log in `directory`, or makes it.
     pub(super) fn open(directory: Arc<dyn Directory>, lock_timeout: Duration) -> Result<Self, Error> {
-        let options = WriteAheadOptions::new().create(true).segment_bytes(SEGMENT_BYTES);
-        let options = options.record_bytes_max(RECORD_BYTES_MAX).lock_timeout(lock_timeout);
-        let log = options.open_shared(directory)?;
+        let log = log_options(SEGMENT_BYTES, lock_timeout).open_shared(directory)?;
         let mut last = None;
         log.replay(&log.start(), |replayed| note(log.directory(), replayed, &mut last))?;
         Ok(Self { log, last })

@@ -6,7 +6,7 @@ use annals_wire::Sequence;
 use super::{
     desk::Desk,
     dispatch::{Dispatch, NotReplayed},
-    info::ParkedEvent,
+    manage::ParkedEvent,
 };
 use crate::Error;
 

@@ -4,7 +4,6 @@
 
 use annals_checkpoint::{Applied, Recovered, recover};
 use annals_index::Query;
-use annals_segment::WriteAheadOptions;
 use annals_wire::{Consumer, ConsumerMove, ConsumerName, GroupRecord, Sequence};
 
 use super::{
@@ -12,15 +11,12 @@ use super::{
     dispatch::Dispatch,
     keeper::{Keeper, SEGMENT_BYTES},
     ledger::Ledger,
-    options::{Begin, GroupOptions},
+    options::GroupOptions,
 };
 use crate::{
     Error, Event, Store,
-    consumer::{Place, title},
+    consumer::{Place, log_options, title},
 };
-
-/// The most bytes of a record: of this version's, and room for those of newer ones, which are refused as such.
-const RECORD_BYTES_MAX: usize = 4 << 10;
 
 /// A group's small log, held, and what its records make.
 pub(super) struct Held {
@@ -53,8 +49,7 @@ pub(super) fn apply(ledger: &mut Ledger, _: Sequence, record: &[u8]) -> Applied 
 /// Opens the small log of the group `name`, making it where there is none.
 pub(super) fn hold(store: &Store, name: &ConsumerName, options: &GroupOptions) -> Result<Held, Error> {
     let directory = store.shared.hold_directory(Consumer::Group, name)?;
-    let log = WriteAheadOptions::new().create(true).segment_bytes(SEGMENT_BYTES);
-    let log = log.record_bytes_max(RECORD_BYTES_MAX).lock_timeout(options.lock_timeout);
+    let log = log_options(SEGMENT_BYTES, options.lock_timeout);
     let recovered =
         recover(directory, log, Ledger::default, apply).map_err(|error| unreadable(name, error))?;
     let Recovered { state, log, report, .. } = recovered;
@@ -120,12 +115,7 @@ pub(super) fn refuse_lost(name: &ConsumerName, moved: Option<&ConsumerMove>) -> 
 
 /// The first records of a group.
 fn begin(store: &Store, options: &GroupOptions) -> Result<Vec<GroupRecord>, Error> {
-    let place = match options.begin {
-        Begin::Start => Place::default(),
-        Begin::Now => store.shared.durable_place(store.last_sequence())?,
-        Begin::After(sequence) => store.place_to_reset(sequence)?,
-    };
-    let Place { sequence, hash } = place;
+    let Place { sequence, hash } = store.place_to_begin(options.begin)?;
     Ok(vec![GroupRecord::Reset { number: 0, sequence, hash }, GroupRecord::Bound { store: store.id() }])
 }
 

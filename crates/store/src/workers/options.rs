@@ -5,6 +5,7 @@ use std::time::Duration;
 use annals_wire::Sequence;
 
 use super::dispatch::Limits;
+use crate::consumer::Begin;
 
 /// What becomes of the later events of a stream of which one is parked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,14 +15,6 @@ pub enum ParkedStream {
     Waits,
     /// They are handed out: the parked event then comes later than those behind it, if it comes at all.
     GoesOn,
-}
-
-/// Where a group begins that nobody opened before.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Begin {
-    Start,
-    Now,
-    After(Sequence),
 }
 
 /// How a group is opened. The defaults make it where there is none, from the first event on.

@@ -2,12 +2,9 @@
 //!
 //! Invariant: looking takes no lock and writes nothing. A group is changed by whoever holds it.
 
-use std::collections::BTreeSet;
-
 use annals_checkpoint::peek;
-use annals_segment::LOCK;
 use annals_wire::{Consumer, ConsumerMove, ConsumerName, Digest, Sequence};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::{
     ledger::{Ledger, Parked},
@@ -25,7 +22,7 @@ pub struct GroupInfo {
     /// Every event up to here is done, parked, waits behind a parked one, or is none of the group's.
     pub position: Sequence,
     /// The hash of the event there; zeros where the position is before all events.
-    #[serde(serialize_with = "as_text")]
+    #[serde(serialize_with = "consumer::as_text")]
     pub hash: Digest,
     /// How many moves of the group the store's log has.
     pub move_count: u64,
@@ -84,13 +81,8 @@ impl Store {
     /// [`Error::Environment`] where the directory cannot be listed. What is wrong with one group stands in
     /// [`GroupInfo::refused`].
     pub fn groups(&self) -> Result<Vec<GroupInfo>, Error> {
-        let names = self.shared.consumer_names(Consumer::Group)?.into_iter();
-        let names: BTreeSet<_> = names.chain(self.shared.moved_names(Consumer::Group)).collect();
-        let mut groups = Vec::new();
-        for name in names {
-            groups.extend(self.look_at_group(&name)?);
-        }
-        Ok(groups)
+        let names = self.shared.consumer_names(Consumer::Group)?;
+        names.iter().filter_map(|name| self.look_at_group(name).transpose()).collect()
     }
 
     /// The group `name`; `None` where there is none.
@@ -126,13 +118,12 @@ impl Store {
     /// gone all the same, or deleting it again finishes.
     pub fn delete_group(&self, name: &str) -> Result<bool, Error> {
         let name = ConsumerName::new(name)?;
-        let directory = self.shared.consumer_directory(Consumer::Group, &name, false)?;
-        let is_begun = directory.map_or(Ok(false), |directory| consumer::is_deleted(&*directory))?;
-        if !is_begun && self.look_at_group(&name)?.is_none() {
-            return Ok(false);
+        let is_there =
+            self.shared.is_deletion_begun(Consumer::Group, &name)? || self.look_at_group(&name)?.is_some();
+        if is_there {
+            self.shared.delete_consumer(Consumer::Group, &name)?;
         }
-        self.shared.delete_consumer(Consumer::Group, &name)?;
-        Ok(true)
+        Ok(is_there)
     }
 
     fn look_at_group(&self, name: &ConsumerName) -> Result<Option<GroupInfo>, Error> {
@@ -147,10 +138,9 @@ impl Store {
                 Ok(found) => ledger = found.filter(|ledger| ledger.store.is_some()),
                 Err(error) => info.refused = Some(opening::unreadable(name, error).to_string()),
             }
-            let path = directory.path().join(LOCK);
             // Whoever has the group may have seen more.
             self.refresh()?;
-            info.is_held = directory.is_locked(LOCK).map_err(annals_segment::Error::io("look at", path))?;
+            info.is_held = consumer::is_held(&**directory)?;
         }
         let moved = self.shared.last_move(Consumer::Group, name);
         if ledger.is_none() && moved.is_none() && info.refused.is_none() {
@@ -229,8 +219,4 @@ impl ParkedEvent {
             is_replayed: parked.is_replayed,
         }
     }
-}
-
-fn as_text<S: Serializer>(hash: &Digest, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(hash)
 }
