@@ -157,6 +157,13 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_tests_has_no_sites() {
+        let unswitched = "fn f() { assert!(file.sync_data().is_ok()); }";
+        let said = |path: &str| check(&[File::new(path, unswitched)]).iter().any(|found| found.path == path);
+        assert!(said(PATH) && !said("crates/segment/src/scan/tests.rs"));
+    }
+
+    #[test]
     fn tables_that_say_what_is_not_so_are_violations() {
         let found = check(&[File::new(PATH, "//! Nothing.\n")]);
         assert!(found.iter().any(|violation| violation.path == EXEMPTIONS_FILE));
