@@ -1,31 +1,33 @@
-//! The append: what can be done before the turn, what the turn decides, and the stamp.
+//! The append: what can be done before the turn, and what the turn decides.
 //!
 //! Invariant: one path for a single event and a batch. Everything is checked before the first frame is
 //! staged, so a batch is staged whole or not at all.
+
+mod repeat;
+mod stamp;
 
 use std::{
     collections::{HashMap, HashSet, hash_map},
     io,
 };
 
-use annals_index::Entry as IndexEntry;
-use annals_segment::{Entry, Log};
-use annals_wire::{
-    Batch, Digest, EVENT_STAMP_LEN, EventStamp, FrameType, Lane, Recorded, Revision, Sequence, StreamKey,
-    event_hash, frame_len,
-};
+use annals_segment::Log;
+use annals_wire::{Batch, EVENT_STAMP_LEN, Lane, Recorded, StreamKey, frame_len};
 
+use self::{
+    repeat::repeat_receipts,
+    stamp::{insert, stamp},
+};
 use crate::{
     Condition, Durability, Error, Expected, NewEvent, Receipt,
     checkpoint::LAG_BYTES_MAX,
     consumer::NewMove,
     lanes,
     new_event::Prepared,
-    part::{Part, PartIndex},
     store::{Shared, lock},
-    sync::{Arc, MutexGuard, PoisonError},
+    sync::{Arc, MutexGuard},
     turn::{Turn, Writer},
-    view::{Found, HashedId, Head, View},
+    view::{Found, Head, View},
 };
 
 /// Above this many bytes waiting to be written, who queues an event writes them.
@@ -229,43 +231,6 @@ impl Shared {
         })
     }
 
-    /// The events that the batch repeats; `None` where it is wholly new.
-    fn find_repeats(&self, cold: &Cold, batch: &[Prepared<'_>]) -> Result<Option<Vec<Found>>, Error> {
-        let mut found = Vec::new();
-        for (event, cold_id) in batch.iter().zip(&cold.ids) {
-            let id = HashedId::new(event.id, cold.view.store);
-            let warm = if event.is_given { self.ask(|_| cold.view.last().find_id(id))? } else { None };
-            found.extend(warm.or_else(|| cold_id.clone()));
-        }
-        match found.len() {
-            0 => Ok(None),
-            known if known == batch.len() => Ok(Some(found)),
-            known => Err(Error::PartlyRepeated { known, count: batch.len() }),
-        }
-    }
-
-    /// Returns the first receipts of a batch that was appended before, once it is as durable as is asked now.
-    fn repeat(
-        &self,
-        turn: MutexGuard<'_, Turn>,
-        batch: &[Prepared<'_>],
-        found: &[Found],
-        stay: Stay,
-    ) -> Result<Vec<Receipt>, Error> {
-        let last = found.iter().map(|found| found.sequence).max().unwrap_or_default();
-        let turn = match stay {
-            Stay::Until(durability) => {
-                self.settle_sequence(turn, last, durability.max(Durability::Written))?
-            }
-            // It can be read only when the system has it.
-            Stay::Placed { .. } => self.settle_sequence(turn, last, Durability::Written)?,
-        };
-        let durability =
-            if last <= turn.durable.sequence { Durability::Durable } else { Durability::Written };
-        drop(turn);
-        repeat_receipts(batch, found, durability)
-    }
-
     /// Where the batch's streams end, with everything that was staged.
     fn heads<'b>(
         &self,
@@ -394,70 +359,6 @@ enum Room<'t> {
     Made(MutexGuard<'t, Turn>),
 }
 
-/// An event with its place.
-struct Stamped {
-    stamp: EventStamp,
-    sequence: Sequence,
-    offset: u64,
-}
-
-/// Stamps one event and stages its frame.
-fn stamp(
-    turn: &mut Turn,
-    event: &Prepared<'_>,
-    head: Option<Head>,
-    batch: Batch,
-    now: Recorded,
-) -> Result<Stamped, Error> {
-    let sequence = log(turn)?.next_sequence();
-    let recorded = turn.recorded.tick(now).expect("room was made sure of before the batch");
-    let revision = head.map_or(Revision(0), |head| head.revision).next();
-    let revision = revision.expect("a stream has fewer events than there are sequences");
-    let mut stamp =
-        EventStamp { revision, recorded, kind: event.kind, flags: event.flags, hash: Digest::NONE };
-    let fork_hash = event.lane.and_then(|on| on.fork_hash);
-    let previous = head.map(|head| head.hash).or(fork_hash).unwrap_or(Digest::NONE);
-    let fields = stamp.hashed(sequence, batch);
-    let head_bytes = event.body.get(..event.head_len).unwrap_or_default();
-    stamp.hash = event_hash(previous, &fields, head_bytes, event.payload);
-    let encoded = stamp.encode();
-    let entry = Entry {
-        frame_type: FrameType::EVENT,
-        is_numbered: true,
-        stamp: &encoded,
-        body: &event.body,
-        body_crc: event.body_crc,
-    };
-    let failed = turn.failed();
-    let offset = log(turn)?.stage(&entry, batch).map_err(failed)?;
-    turn.recorded = recorded;
-    turn.mark = stamp.hash;
-    turn.appended.bytes += entry.frame_len();
-    turn.appended.sequence = sequence;
-    Ok(Stamped { stamp, sequence, offset })
-}
-
-/// Puts a staged event into the index. It is not visible before it landed.
-fn insert(part: &Part, event: &Prepared<'_>, stamped: &Stamped) {
-    let PartIndex::Active(index) = &part.index else {
-        unreachable!("the last part of a writer's view grows")
-    };
-    let entry = IndexEntry {
-        offset: u32::try_from(stamped.offset).expect("a segment is under 4 GiB"),
-        id: event.id,
-        correlation: event.correlation,
-        causation: event.causation,
-        stream: event.key(),
-        kind: event.kind,
-        revision: stamped.stamp.revision,
-        fork_depth: lanes::fork_depth(event.lane),
-        recorded: stamped.stamp.recorded,
-        hash: stamped.stamp.hash,
-    };
-    let tags = event.tags.iter().map(annals_wire::Tag::as_str);
-    index.write().unwrap_or_else(PoisonError::into_inner).insert(&entry, tags);
-}
-
 pub(crate) fn log(turn: &mut Turn) -> Result<&mut Log, Error> {
     turn.log.as_mut().ok_or(Error::Closed)
 }
@@ -480,37 +381,4 @@ fn check_head(key: StreamKey<'_>, expected: Expected, head: Option<Head>) -> Res
         return Ok(());
     }
     Err(Error::Conflict { stream: key.to_string(), expected, actual })
-}
-
-/// The receipts of events that are there already, where they are the same events.
-fn repeat_receipts(
-    batch: &[Prepared<'_>],
-    found: &[Found],
-    durability: Durability,
-) -> Result<Vec<Receipt>, Error> {
-    let receipts = batch.iter().zip(found).map(|(event, found)| repeat_receipt(event, found, durability));
-    receipts.collect()
-}
-
-/// The receipt of an event that is there already, where it is the same event.
-fn repeat_receipt(event: &Prepared<'_>, found: &Found, durability: Durability) -> Result<Receipt, Error> {
-    let stored = found.read()?;
-    let view = stored.view();
-    let head = event.body.get(..event.head_len);
-    let same_content = view.stamp.kind == event.kind
-        && view.stamp.flags.without_erased() == event.flags
-        && Some(view.head()) == head
-        && view.payload.digest() == event.payload;
-    if !same_content {
-        return Err(Error::IdTaken { id: event.id, sequence: found.sequence });
-    }
-    Ok(Receipt {
-        id: event.id,
-        sequence: found.sequence,
-        revision: view.stamp.revision,
-        recorded: view.stamp.recorded,
-        hash: view.stamp.hash,
-        durability,
-        is_repeat: true,
-    })
 }

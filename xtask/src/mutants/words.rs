@@ -270,8 +270,8 @@ const DECIDING: &[(&str, &str)] = &[
     ("crates/checkpoint/src/lazy.rs", "checked"),
     ("crates/checkpoint/src/load.rs", "checkpoint_end"),
     ("crates/checkpoint/src/file.rs", "find_checkpoint"),
-    ("crates/store/src/open.rs", "note_unproven"),
-    ("crates/store/src/verify.rs", "newest"),
+    ("crates/store/src/open/beside.rs", "note_unproven"),
+    ("crates/store/src/verify/segments.rs", "newest"),
 ];
 
 /// Whether comparisons of the function decide.

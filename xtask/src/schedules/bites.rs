@@ -16,6 +16,7 @@ const BACKGROUND: &str = "crates/store/src/background.rs";
 const CHECKPOINT: &str = "crates/store/src/checkpoint.rs";
 const GROUP: &str = "crates/store/src/group.rs";
 const PART: &str = "crates/store/src/part.rs";
+const REPEAT: &str = "crates/store/src/append/repeat.rs";
 const SEAL: &str = "crates/store/src/seal.rs";
 const STORE: &str = "crates/store/src/store.rs";
 const SUBSCRIPTION: &str = "crates/store/src/subscription.rs";
@@ -151,7 +152,7 @@ pub(super) const BITES: &[Bite] = &[
     },
     Bite {
         model: "a_repeat_is_no_earlier_than_the_first",
-        path: APPEND,
+        path: REPEAT,
         line: "self.settle_sequence(turn, last, durability.max(Durability::Written))?",
         instead: "{ let _ = durability; self.settle_sequence(turn, last, Durability::Written)? }",
     },
