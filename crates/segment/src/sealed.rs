@@ -182,7 +182,7 @@ impl SealedSegment {
         if let Some(stop) = scanned.stop {
             return Err(Error::bytes(&self.path, stop.offset)(stop.error));
         }
-        self.mismatch("the chain", self.place.end, &self.place.chain, &scanned.position.chain)?;
+        self.check_same("the chain", self.place.end, &self.place.chain, &scanned.position.chain)?;
         Ok(scanned)
     }
 
@@ -379,14 +379,14 @@ impl SealedSegment {
     fn file(&self) -> Result<(Arc<dyn File>, SegmentHeader), Error> {
         let name = name::segment_name(self.place.id, self.place.generation);
         let (file, header) = open_segment(&*self.files.directory, &name)?;
-        self.mismatch("the store's id", 16, &self.place.store, &header.store)?;
-        self.mismatch("the segment's id", 32, &self.place.id, &header.id)?;
-        self.mismatch("the generation", 40, &self.place.generation, &header.generation)?;
-        self.mismatch("the first sequence", 56, &self.place.first_sequence, &header.first_sequence)?;
+        self.check_same("the store's id", 16, &self.place.store, &header.store)?;
+        self.check_same("the segment's id", 32, &self.place.id, &header.id)?;
+        self.check_same("the generation", 40, &self.place.generation, &header.generation)?;
+        self.check_same("the first sequence", 56, &self.place.first_sequence, &header.first_sequence)?;
         Ok((file, header))
     }
 
-    fn mismatch<T: PartialEq + ToString>(
+    fn check_same<T: PartialEq + ToString>(
         &self,
         what: &'static str,
         offset: u64,

@@ -138,7 +138,7 @@ impl<S: Clone + Eq + Hash> Dispatch<S> {
         } else {
             self.put(sequence, Put { stream: stream.clone(), hash, is_aside });
         }
-        self.settle(&stream);
+        self.relist(&stream);
     }
 
     /// How many more events may be seen now.
@@ -162,7 +162,7 @@ impl<S: Clone + Eq + Hash> Dispatch<S> {
         if is_spent && self.has_room_to_park() {
             self.park_open(sequence, PROCESS_ENDED, now);
         }
-        self.settle(stream);
+        self.relist(stream);
     }
 
     /// Every event of the query up to `to` was seen.
@@ -199,7 +199,7 @@ impl<S: Clone + Eq + Hash> Dispatch<S> {
         if let Some(open) = self.open.get_mut(&sequence) {
             open.attempts -= 1;
         }
-        self.settle(&stream);
+        self.relist(&stream);
     }
 
     /// When the next event may be handed out, where none may be now.
@@ -217,7 +217,7 @@ impl<S: Clone + Eq + Hash> Dispatch<S> {
         let stream = self.take_back(sequence);
         self.remove_open(sequence);
         self.note_done(sequence);
-        self.settle(&stream);
+        self.relist(&stream);
     }
 
     /// The attempt failed: there is another from `not_before` on, or the event is parked where there were enough.
@@ -236,7 +236,7 @@ impl<S: Clone + Eq + Hash> Dispatch<S> {
         }
         let stream = self.take_back(sequence);
         self.park_open(sequence, reason, now);
-        self.settle(&stream);
+        self.relist(&stream);
     }
 
     /// The parked event is handed out again, and has all its attempts.
@@ -251,7 +251,7 @@ impl<S: Clone + Eq + Hash> Dispatch<S> {
         self.records.push(GroupRecord::Replayed { sequence });
         self.tried.remove(&sequence);
         self.open(sequence, put.stream.clone(), put.hash);
-        self.settle(&put.stream);
+        self.relist(&put.stream);
         Ok(())
     }
 
@@ -259,7 +259,7 @@ impl<S: Clone + Eq + Hash> Dispatch<S> {
     pub(crate) fn skip(&mut self, sequence: Sequence) -> Result<(), NotReplayed> {
         let put = self.unpark(sequence).ok_or(NotReplayed::Unknown)?;
         self.note_done(sequence);
-        self.settle(&put.stream);
+        self.relist(&put.stream);
         Ok(())
     }
 
@@ -328,7 +328,7 @@ impl<S: Clone + Eq + Hash> Dispatch<S> {
             open.not_before = not_before;
         }
         self.records.push(GroupRecord::Failed { sequence, not_before, reason: cut(reason) });
-        self.settle(&stream);
+        self.relist(&stream);
     }
 }
 

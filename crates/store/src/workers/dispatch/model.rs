@@ -190,7 +190,7 @@ impl Run {
             let stream = self.events[size(sequence.0) - 1].expect("an event of the group's");
             let event = (stream, hash(*sequence));
             self.dispatch.restore(*sequence, event, parked.is_aside, parked.is_replayed);
-            self.list.settle(stream);
+            self.list.relist(stream);
         }
         self.safe = kept;
         self.before = vec![(kept, self.list.clone())];

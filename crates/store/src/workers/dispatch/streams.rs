@@ -33,7 +33,7 @@ enum Next {
 
 impl<S: Clone + Eq + Hash> Dispatch<S> {
     /// Sees to it that the first event of `stream` is listed, if it may be handed out, and no other.
-    pub(super) fn settle(&mut self, stream: &S) {
+    pub(super) fn relist(&mut self, stream: &S) {
         loop {
             self.unlist(stream);
             match self.next_of(stream) {

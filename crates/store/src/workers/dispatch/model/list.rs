@@ -102,7 +102,7 @@ impl List {
             }),
         }
         self.items.sort_by_key(|item| item.sequence);
-        self.settle(stream);
+        self.relist(stream);
         self.pass(sequence);
     }
 
@@ -174,7 +174,7 @@ impl List {
     }
 
     /// What waits behind a parked event of the stream waits, and what no longer does is open.
-    pub(super) fn settle(&mut self, stream: u8) {
+    pub(super) fn relist(&mut self, stream: u8) {
         let is_busy = |item: &Item| item.stream == stream && item.place == Place::Hand;
         if self.items.iter().any(is_busy) {
             return;
@@ -217,7 +217,7 @@ impl List {
     fn change(&mut self, sequence: u64, change: impl FnOnce(&mut Item)) {
         change(self.item(sequence));
         let stream = self.item(sequence).stream;
-        self.settle(stream);
+        self.relist(stream);
         self.position = self.position();
     }
 
