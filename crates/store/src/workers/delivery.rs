@@ -68,6 +68,11 @@ impl Delivery {
             let why = format!("event {} is done already", self.event.sequence());
             return Err(Error::Invalid { what: "delivery", why });
         }
+        if events.is_empty() {
+            // A move by itself has no event whose place says when it is durable.
+            self.is_open = false;
+            return self.desk.finish(self.event.sequence()).map(|()| Vec::new());
+        }
         let placed = self.desk.place(self.event.sequence(), events)?;
         // The event is done, whatever is known of its durability.
         self.is_open = false;

@@ -12,6 +12,7 @@ mod backup_moments;
 mod causality;
 mod checkpoint_moments;
 mod conditions;
+mod consumers;
 mod copied_live;
 mod corpora;
 mod cursor_crashes;
