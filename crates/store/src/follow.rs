@@ -16,7 +16,7 @@ use crate::{
     open::{ATTEMPTS, Beside},
     part::{Frames, PartIndex},
     store::{Shared, lock},
-    sync::{Arc, AtomicBool, Mutex, Ordering, PoisonError},
+    sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering, PoisonError},
     view::{Trouble, View},
     watch::{Patience, Woken},
 };
@@ -34,6 +34,8 @@ pub(crate) struct Following {
     followed: Mutex<Followed>,
     /// Whether somebody who waits looks for all.
     is_watched: AtomicBool,
+    /// The newest event of which a writer, or what proves it, said that no loss of power takes it.
+    durable: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -73,7 +75,17 @@ impl Following {
     pub(crate) fn new(taken: Option<Frontier>, epoch: Option<u64>, found: &mut Beside) -> Self {
         let mut followed = Followed { taken, epoch, growing: found.growing.take(), ..Followed::default() };
         followed.shown = found.newest();
-        Self { followed: Mutex::new(followed), is_watched: AtomicBool::new(false) }
+        let durable = AtomicU64::new(found.durable(taken).0);
+        Self { followed: Mutex::new(followed), is_watched: AtomicBool::new(false), durable }
+    }
+
+    /// The newest event that is known to be durable. What a writer said last holds also when it is gone.
+    pub(crate) fn durable(&self) -> Sequence {
+        Sequence(self.durable.load(Ordering::SeqCst))
+    }
+
+    fn note_durable(&self, durable: Sequence) {
+        self.durable.fetch_max(durable.0, Ordering::SeqCst);
     }
 
     /// Looks for all who wait, unless somebody does.
@@ -147,25 +159,31 @@ impl Shared {
             return Ok(());
         }
         followed.note_shown(self)?;
-        match self.take_in(&mut followed, frontier) {
+        match self.take_in(following, &mut followed, frontier) {
             Ok(()) => followed.failed_count = 0,
             Err(error) => return followed.forgive(self, error),
         }
         Ok(())
     }
 
-    fn take_in(&self, followed: &mut Followed, frontier: Frontier) -> Result<(), Error> {
+    fn take_in(
+        &self,
+        following: &Following,
+        followed: &mut Followed,
+        frontier: Frontier,
+    ) -> Result<(), Error> {
         let is_same_writer = followed.epoch == Some(frontier.epoch);
         if is_same_writer
             && let Some(growing) = followed.growing.take_if(|growing| growing.segment == frontier.segment)
         {
             // Given back only whole: what failed halfway is looked at anew.
             let growing = self.grow(growing, &frontier)?;
+            following.note_durable(frontier.durable);
             followed.shown = newest(&growing.fold, growing.position.next_sequence, self.watch.visible());
             (followed.growing, followed.taken) = (Some(growing), Some(frontier));
             return Ok(());
         }
-        self.look_anew(followed)
+        self.look_anew(following, followed)
     }
 
     /// Walks the frames of the growing segment that are new.
@@ -193,7 +211,7 @@ impl Shared {
     }
 
     /// Looks at the files as an open does.
-    fn look_anew(&self, followed: &mut Followed) -> Result<(), Error> {
+    fn look_anew(&self, following: &Following, followed: &mut Followed) -> Result<(), Error> {
         let mut attempt = 0;
         loop {
             let Some(frontier) = find_frontier(&*self.directory)? else { return Ok(()) };
@@ -210,6 +228,7 @@ impl Shared {
             match looked {
                 Ok(found) if !is_stale => {
                     followed.check_shown(self.report.store, &found)?;
+                    following.note_durable(found.durable(believed));
                     (followed.epoch, followed.taken) = (epoch.or(followed.epoch), Some(frontier));
                     followed.shown = found.newest().filter(|(newest, _)| *newest >= self.watch.visible());
                     followed.growing = self.install(found);
@@ -314,6 +333,13 @@ impl Followed {
 }
 
 impl Beside {
+    /// The newest event that no loss of power takes, as far as the writer says whose word is `believed`, or else as far
+    /// as that is proven.
+    fn durable(&self, believed: Option<Frontier>) -> Sequence {
+        let durable = believed.map(|frontier| frontier.durable).or(self.report.proven);
+        durable.unwrap_or(self.visible).min(self.visible)
+    }
+
     /// The newest event and its hash, where it is visible.
     fn newest(&self) -> Option<(Sequence, Digest)> {
         let behind =

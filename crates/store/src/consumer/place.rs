@@ -8,6 +8,7 @@ use annals_wire::{Digest, Sequence};
 
 use crate::{
     Error, Store,
+    follow::Following,
     store::{Shared, lock},
 };
 
@@ -64,8 +65,10 @@ impl Shared {
             Some(epoch) => read_frontier(&*self.directory, epoch)?,
             None => None,
         };
-        let durable = frontier.map(|frontier| frontier.durable).or(self.report.proven);
-        Ok(durable.unwrap_or(visible).min(visible))
+        // Where no writer lives, what the last one said is all that is known.
+        let said = frontier.map(|frontier| frontier.durable).unwrap_or_default();
+        let known = self.following.as_ref().map_or(Sequence(0), Following::durable);
+        Ok(said.max(known).min(visible))
     }
 
     /// The place behind `sequence`, or behind the newest durable event where that is before.

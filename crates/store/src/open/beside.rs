@@ -99,7 +99,7 @@ fn open_beside(
 
 /// What somebody who only reads found, beside a writer or without one.
 pub(crate) struct Beside {
-    report: OpenReport,
+    pub(crate) report: OpenReport,
     pub(crate) view: View,
     pub(crate) visible: Sequence,
     pub(crate) fold: Fold,

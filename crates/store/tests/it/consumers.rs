@@ -2,13 +2,19 @@
 //! errors that one of several workers meets, and what is never handed out.
 
 use annals::{
-    Background, Coordinate, Kind, NewEvent, Options, Query, QueryItem, Sequence, Store,
+    Background, Coordinate, Durability, Kind, NewEvent, Options, Query, QueryItem, Sequence, Store,
     consume::{Group, GroupOptions},
     disk::{SeededEntropy, SimulatedDirectory},
 };
+use annals_segment::{Errno, Fault, Span};
 
 fn options() -> Options {
     Options::new().create(true).background(Background::Manual).entropy(SeededEntropy::new(1))
+}
+
+/// What is written is visible, and a receipt says no more.
+fn written() -> Options {
+    options().durability(Durability::Written).visibility(Durability::Written)
 }
 
 fn open(disk: &SimulatedDirectory) -> Store {
@@ -49,6 +55,12 @@ fn all(group: &Group) -> Vec<u64> {
     std::iter::from_fn(next).collect()
 }
 
+/// Ends a writer as a kill does: what it wrote is there, and synced by nobody.
+fn kill(disk: &SimulatedDirectory, writer: Store) {
+    disk.inject(disk.operation_count(), Fault::Fail(Errno::Io), Span::Once);
+    drop(writer);
+}
+
 #[test]
 fn without_results_an_event_is_done_as_by_saying_so() {
     let disk = SimulatedDirectory::new();
@@ -68,4 +80,41 @@ fn without_results_an_event_is_done_as_by_saying_so() {
     let reader = options().open_read_only_on(lost).unwrap();
     group(&reader).try_next().unwrap().unwrap().done_with(&[]).unwrap();
     assert_eq!(all(&group(&store)), []);
+}
+
+#[test]
+fn a_reader_knows_what_is_durable_also_when_its_writer_is_gone() {
+    let disk = SimulatedDirectory::new();
+    let store = written().open_on(disk.clone()).unwrap();
+    append(&store, &[1]);
+    store.sync().unwrap();
+    append(&store, &[1]);
+    let reader = written().open_read_only_on(disk.clone()).unwrap();
+    let mut cursor = reader.cursor("c", Query::all()).unwrap();
+    while cursor.try_next().unwrap().is_some() {}
+    assert_eq!(cursor.delivered(), Sequence(2), "what is written is visible");
+    assert_eq!(cursor.save().unwrap(), Sequence(1));
+    kill(&disk, store);
+    assert_eq!(cursor.save().unwrap(), Sequence(1), "nobody has synced the second");
+    drop(cursor);
+    let lost = disk.crash_subset(|_| false);
+    assert_eq!(open(&lost).cursor("c", Query::all()).unwrap().saved(), Sequence(1));
+}
+
+#[test]
+fn a_reader_learns_that_what_was_not_proven_is_durable() {
+    let disk = SimulatedDirectory::new();
+    let store = written().open_on(disk.clone()).unwrap();
+    append(&store, &[1, 1]);
+    kill(&disk, store);
+    let reader = options().open_read_only_on(disk.clone()).unwrap();
+    let mut cursor = reader.cursor("c", Query::all()).unwrap();
+    assert!(cursor.try_next().unwrap().is_some());
+    assert_eq!((cursor.save().unwrap(), reader.report().proven), (Sequence(0), Some(Sequence(0))));
+    let store = open(&disk);
+    append(&store, &[1]);
+    assert_eq!(reader.refresh().unwrap(), Sequence(3));
+    store.close().unwrap();
+    while cursor.try_next().unwrap().is_some() {}
+    assert_eq!(cursor.save().unwrap(), Sequence(3));
 }
