@@ -77,10 +77,12 @@ pub(super) fn open(store: &Store, name: &str, query: Query, options: &GroupOptio
         records = begin(store, options)?;
         records.iter().try_for_each(|record| ledger.apply(record)).expect("the first records of a group");
     }
+    let mut found = Vec::new();
     if let Some(moved) = judge(store, &name, &ledger, moved.as_ref())? {
-        records.extend(catch_up(&mut ledger, moved));
+        make_durable(store)?;
+        found.extend(catch_up(&mut ledger, moved));
     }
-    records.extend(finish_meant(store, &mut ledger)?);
+    found.extend(finish_meant(store, &mut ledger)?);
     let mut dispatch = Dispatch::new(options.limits(), &ledger);
     for (sequence, parked) in &ledger.parked {
         let event = event_at(store, &name, *sequence)?;
@@ -91,8 +93,17 @@ pub(super) fn open(store: &Store, name: &str, query: Query, options: &GroupOptio
         keeper.sync()?;
     }
     let subscription = store.subscribe(query.clone()).after(ledger.position);
-    let core = Core::new(dispatch, subscription, query, ledger.number);
-    Ok(Desk::new(store.clone(), name, options.clone(), core, keeper))
+    let mut core = Core::new(dispatch, subscription, query, ledger.number);
+    // The small log may know of it when all that could be read here is durable.
+    let newest = store.last_sequence();
+    found.into_iter().for_each(|record| core.queue_one(newest, record));
+    core.queue_records(newest);
+    let is_news = !core.queue.is_empty();
+    let desk = Desk::new(store.clone(), name, options.clone(), core, keeper);
+    if is_news {
+        desk.save()?;
+    }
+    Ok(desk)
 }
 
 /// The stream of an event.
@@ -159,12 +170,25 @@ pub(super) fn catch_up(ledger: &mut Ledger, moved: &ConsumerMove) -> Vec<GroupRe
     records
 }
 
+/// Makes durable what the log knows of the group, where this store can: its last holder may have died before.
+fn make_durable(store: &Store) -> Result<(), Error> {
+    if store.shared.writer.is_some() {
+        store.sync()?;
+    }
+    Ok(())
+}
+
 /// What was replayed and whose results are in the store is done.
 fn finish_meant(store: &Store, ledger: &mut Ledger) -> Result<Vec<GroupRecord>, Error> {
     let meant = ledger.parked.iter().filter_map(|(sequence, parked)| Some((*sequence, parked.meant?)));
-    let mut records = Vec::new();
+    let meant: Vec<_> = meant.collect();
+    if !meant.is_empty() {
+        make_durable(store)?;
+    }
+    let (mut records, visible) = (Vec::new(), store.last_sequence());
     for (sequence, id) in meant {
-        if store.get(id)?.is_some() {
+        // Also where it was hidden since: it is there.
+        if store.shared.ask(|view| Ok(view.find_id(id)?.is_some_and(|found| found.sequence <= visible)))? {
             records.push(GroupRecord::Done { sequence });
         }
     }

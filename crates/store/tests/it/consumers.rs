@@ -1,8 +1,10 @@
 //! Consumers at their edges: what a group and a cursor know after a process died beside which they read, what becomes of
 //! errors that one of several workers meets, and what is never handed out.
 
+use std::time::Duration;
+
 use annals::{
-    Background, Coordinate, Durability, Kind, NewEvent, Options, Query, QueryItem, Sequence, Store,
+    Background, Coordinate, Durability, Error, Kind, NewEvent, Options, Query, QueryItem, Sequence, Store,
     consume::{Group, GroupOptions},
     disk::{SeededEntropy, SimulatedDirectory},
 };
@@ -23,6 +25,10 @@ fn open(disk: &SimulatedDirectory) -> Store {
 
 fn input() -> Kind {
     Kind::new(0x2001).unwrap()
+}
+
+fn result() -> Kind {
+    Kind::new(0x2002).unwrap()
 }
 
 fn at(stream: usize) -> Coordinate {
@@ -83,6 +89,28 @@ fn without_results_an_event_is_done_as_by_saying_so() {
 }
 
 #[test]
+fn a_group_that_is_opened_again_knows_no_move_that_the_power_takes() {
+    let disk = SimulatedDirectory::new();
+    let store = written().open_on(disk.clone()).unwrap();
+    append(&store, &[1]);
+    store.sync().unwrap();
+    let held = with(&store, &GroupOptions::new().save_every(100, Duration::MAX));
+    held.try_next().unwrap().unwrap().done_with(&[NewEvent::new(&at(9), result(), b"70")]).unwrap();
+    let reader = written().open_read_only_on(disk.clone()).unwrap();
+    // Nobody made the move durable, and nobody can.
+    disk.inject(disk.operation_count(), Fault::Fail(Errno::Io), Span::Once);
+    drop(held);
+    assert!(matches!(store.group("g", Query::all()), Err(Error::Stopped { .. })));
+    drop(store);
+    let taken_over = group(&reader);
+    assert_eq!((all(&taken_over), taken_over.position()), (vec![], Sequence(2)));
+    drop(taken_over);
+    let store = open(&disk.crash_subset(|_| false));
+    assert_eq!(store.last_sequence(), Sequence(1));
+    assert_eq!(all(&group(&store)), [1]);
+}
+
+#[test]
 fn a_reader_knows_what_is_durable_also_when_its_writer_is_gone() {
     let disk = SimulatedDirectory::new();
     let store = written().open_on(disk.clone()).unwrap();
@@ -117,4 +145,20 @@ fn a_reader_learns_that_what_was_not_proven_is_durable() {
     store.close().unwrap();
     while cursor.try_next().unwrap().is_some() {}
     assert_eq!(cursor.save().unwrap(), Sequence(3));
+}
+
+#[test]
+fn a_result_that_was_hidden_is_there_all_the_same() {
+    let disk = SimulatedDirectory::new();
+    let store = open(&disk);
+    append(&store, &[1]);
+    let held = with(&store, &GroupOptions::new().save_every(100, Duration::MAX));
+    held.try_next().unwrap().unwrap().park("no such order").unwrap();
+    held.replay(Sequence(1)).unwrap();
+    held.try_next().unwrap().unwrap().done_with(&[NewEvent::new(&at(9), result(), b"70")]).unwrap();
+    // The group's own log did not hear of it any more.
+    let left = disk.kill();
+    let store = open(&left);
+    store.hide(Sequence(2), Sequence(2)).unwrap();
+    assert_eq!(all(&group(&store)), []);
 }
