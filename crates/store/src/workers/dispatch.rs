@@ -141,6 +141,19 @@ impl<S: Clone + Eq + Hash> Dispatch<S> {
         self.relist(&stream);
     }
 
+    /// Parks again what was asked for, or waited no longer, and was in somebody's hands as often as it may; when
+    /// everything that earlier lives parked was taken in.
+    pub(crate) fn park_spent(&mut self, now: u64) {
+        let spent = self.open.iter().filter(|(_, open)| open.attempts >= self.limits.attempts_max);
+        let spent: Vec<_> = spent.map(|(sequence, open)| (*sequence, open.stream.clone())).collect();
+        for (sequence, stream) in spent {
+            if self.has_room_to_park() {
+                self.park_open(sequence, PROCESS_ENDED, now);
+                self.settle(&stream);
+            }
+        }
+    }
+
     /// How many more events may be seen now.
     pub(crate) fn room(&self) -> usize {
         self.limits.window.saturating_sub(self.fresh.len() + self.done_seen)

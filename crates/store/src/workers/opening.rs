@@ -88,6 +88,7 @@ pub(super) fn open(store: &Store, name: &str, query: Query, options: &GroupOptio
         let event = event_at(store, &name, *sequence)?;
         dispatch.restore(*sequence, (stream_of(&event), event.hash()), parked.is_aside, parked.is_replayed);
     }
+    dispatch.park_spent(store.shared.options.clock.now_millis());
     keeper.write(&records)?;
     if !records.is_empty() {
         keeper.sync()?;

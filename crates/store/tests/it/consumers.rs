@@ -162,3 +162,31 @@ fn a_result_that_was_hidden_is_there_all_the_same() {
     store.hide(Sequence(2), Sequence(2)).unwrap();
     assert_eq!(all(&group(&store)), []);
 }
+
+#[test]
+fn an_event_that_is_asked_for_again_and_that_no_process_survives_is_parked_again() {
+    let mut disk = SimulatedDirectory::new();
+    let mut store = open(&disk);
+    append(&store, &[1]);
+    let options = GroupOptions::new().attempts_max(2);
+    let held = with(&store, &options);
+    held.try_next().unwrap().unwrap().park("no such order").unwrap();
+    held.replay(Sequence(1)).unwrap();
+    drop(held);
+    for attempt in 1..=2 {
+        let held = with(&store, &options);
+        let delivery = held.try_next().unwrap().unwrap();
+        assert_eq!(delivery.attempt(), attempt);
+        let left = disk.kill();
+        drop((delivery, held, store));
+        disk = left;
+        store = open(&disk);
+    }
+    let held = with(&store, &options);
+    assert!(held.try_next().unwrap().is_none());
+    let parked = held.parked().unwrap();
+    assert_eq!(parked[0].reason, "each time that it was handed out the process ended");
+    assert!(!parked[0].is_replayed);
+    drop(held);
+    assert!(with(&store, &options).try_next().unwrap().is_none());
+}

@@ -192,6 +192,8 @@ impl Run {
             self.dispatch.restore(*sequence, event, parked.is_aside, parked.is_replayed);
             self.list.relist(stream);
         }
+        self.dispatch.park_spent(self.now);
+        self.list.park_spent();
         self.safe = kept;
         self.before = vec![(kept, self.list.clone())];
     }

@@ -173,6 +173,19 @@ impl List {
         }
     }
 
+    /// What was parked once is parked again where it was in somebody's hands as often as it may.
+    pub(super) fn park_spent(&mut self) {
+        let is_spent = |item: &&Item| {
+            item.was_parked && item.place == Place::Open && item.attempts >= self.limits.attempts_max
+        };
+        let spent: Vec<_> = self.items.iter().filter(is_spent).map(|item| item.sequence).collect();
+        for sequence in spent {
+            self.put(sequence);
+            let stream = self.item(sequence).stream;
+            self.settle(stream);
+        }
+    }
+
     /// What waits behind a parked event of the stream waits, and what no longer does is open.
     pub(super) fn relist(&mut self, stream: u8) {
         let is_busy = |item: &Item| item.stream == stream && item.place == Place::Hand;
