@@ -128,6 +128,8 @@ impl Desk {
     fn deliver(&self, taken: Taken, event: Option<Event>) -> Result<Option<Handed>, Error> {
         let sequence = taken.sequence;
         let read = || self.store.all().after(Sequence(sequence.0 - 1)).until(sequence).next().transpose();
+        // It may have waited for long since it was seen.
+        let event = event.filter(|_| !self.store.shared.view().hidden.contains(sequence));
         let outcome = self.write().and_then(|()| event.map_or_else(read, |event| Ok(Some(event))));
         match outcome {
             Ok(Some(event)) => {

@@ -148,6 +148,18 @@ fn a_reader_learns_that_what_was_not_proven_is_durable() {
 }
 
 #[test]
+fn an_event_that_was_hidden_while_it_waited_is_not_handed_out() {
+    let store = open(&SimulatedDirectory::new());
+    append(&store, &[1, 1]);
+    let group = group(&store);
+    let first = group.try_next().unwrap().unwrap();
+    assert!(group.try_next().unwrap().is_none(), "the second was seen, and waits for the first");
+    store.hide(Sequence(2), Sequence(2)).unwrap();
+    first.done().unwrap();
+    assert_eq!((all(&group), group.position()), (vec![], Sequence(2)));
+}
+
+#[test]
 fn a_result_that_was_hidden_is_there_all_the_same() {
     let disk = SimulatedDirectory::new();
     let store = open(&disk);
