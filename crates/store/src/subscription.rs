@@ -154,6 +154,11 @@ impl Subscription {
         self.next_with(Patience::of(timeout))
     }
 
+    /// Goes on after an error where it was, with an end of its own.
+    pub(crate) fn revive(&mut self) {
+        self.is_ending = Arc::default();
+    }
+
     fn next_with(&mut self, patience: Patience) -> Result<Option<Event>, Error> {
         let outcome = self.find_next(patience);
         if outcome.is_err() {

@@ -92,16 +92,19 @@ impl Desk {
 
     /// Hands out the next event, for which whoever has patience waits.
     pub(super) fn hand_out(&self, patience: Option<Patience>) -> Result<Handed, Error> {
+        let handed = self.find_next(patience);
+        if handed.is_err() {
+            // He may have been the one who was called, or who watched: the others look for themselves.
+            self.freed.notify_all();
+        }
+        handed
+    }
+
+    fn find_next(&self, patience: Option<Patience>) -> Result<Handed, Error> {
         loop {
             self.save_if_due()?;
             let mut core = self.core();
-            let end = match core.look(self.now()) {
-                Ok(end) => end,
-                Err(error) => {
-                    self.freed.notify_all();
-                    return Err(error);
-                }
-            };
+            let end = core.look(self.now())?;
             if let Some(taken) = core.take(self.now()) {
                 let event = core.seen.take_if(|event| event.sequence() == taken.sequence);
                 self.rouse(&core);
@@ -139,7 +142,6 @@ impl Desk {
             Ok(None) => self.finish(sequence).map(|()| None),
             Err(error) => {
                 self.core().dispatch.untake(sequence);
-                self.freed.notify_all();
                 Err(error)
             }
         }

@@ -1,12 +1,12 @@
 //! Consumers at their edges: what a group and a cursor know after a process died beside which they read, what becomes of
 //! errors that one of several workers meets, and what is never handed out.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use annals::{
     Background, Coordinate, Durability, Error, Kind, NewEvent, Options, Query, QueryItem, Sequence, Store,
     consume::{Group, GroupOptions},
-    disk::{SeededEntropy, SimulatedDirectory},
+    disk::{MemoryDirectory, SeededEntropy, SimulatedDirectory},
 };
 use annals_segment::{Errno, Fault, Span};
 
@@ -201,4 +201,55 @@ fn an_event_that_is_asked_for_again_and_that_no_process_survives_is_parked_again
     assert!(!parked[0].is_replayed);
     drop(held);
     assert!(with(&store, &options).try_next().unwrap().is_none());
+}
+
+#[test]
+fn an_event_that_cannot_be_read_is_told_to_every_worker_and_ends_none() {
+    let disk = SimulatedDirectory::new();
+    let store = open(&disk);
+    append(&store, &[1, 2]);
+    let group = group(&store);
+    let name = disk.names().into_iter().find(|name| name.ends_with(".seg")).unwrap();
+    let whole = disk.file(&name).unwrap();
+    let mut damaged = whole.clone();
+    let place = whole.windows(4).position(|bytes| bytes == b"work").unwrap();
+    damaged[place] ^= 1;
+    disk.write_file(&name, damaged);
+    for _ in 0..3 {
+        let error = group.next().unwrap_err();
+        assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+    }
+    disk.write_file(&name, whole);
+    assert_eq!(all(&group), [1, 2], "each once");
+    disk.inject(disk.operation_count(), Fault::Fail(Errno::Io), Span::Once);
+    store.append(&NewEvent::new(&at(1), input(), b"lost")).unwrap_err();
+    for _ in 0..3 {
+        let error = group.next().unwrap_err();
+        assert!(matches!(error, Error::Stopped { .. }), "{error}");
+    }
+}
+
+#[test]
+fn whoever_waits_is_told_of_an_error_that_another_met() {
+    let directory = MemoryDirectory::new();
+    let writer = options().open_on(directory.clone()).unwrap();
+    append(&writer, &[1]);
+    writer.close().unwrap();
+    let group = group(&options().open_read_only_on(directory.clone()).unwrap());
+    assert_eq!(all(&group), [1]);
+    let workers: Vec<_> = (0..3)
+        .map(|_| {
+            let group = group.clone();
+            thread::spawn(move || group.next_within(Duration::from_secs(60)))
+        })
+        .collect();
+    for name in directory.names().into_iter().filter(|name| name != "LOCK" && !name.starts_with("groups")) {
+        annals::disk::Directory::remove(&directory, &name).unwrap();
+    }
+    let other = options().entropy(SeededEntropy::new(2)).open_on(directory).unwrap();
+    append(&other, &[1]);
+    for worker in workers {
+        let outcome = worker.join().unwrap();
+        assert!(matches!(outcome, Err(Error::OtherHistory { .. })), "{outcome:?}");
+    }
 }

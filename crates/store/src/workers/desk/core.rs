@@ -121,11 +121,15 @@ impl Core {
                     self.seen = Some(event);
                 }
                 Ok(None) => break,
-                Err(error @ (Error::Closed | Error::Stopped { .. })) => {
+                Err(error) => {
+                    // One worker is told. Whoever looks next is to be told the same, or to go on.
+                    self.subscription.revive();
+                    if !matches!(error, Error::Closed | Error::Stopped { .. }) {
+                        return Err(error);
+                    }
                     end = Some(error);
                     break;
                 }
-                Err(error) => return Err(error),
             }
         }
         self.dispatch.pass(self.subscription.delivered());
