@@ -159,6 +159,11 @@ impl Subscription {
         self.is_ending = Arc::default();
     }
 
+    /// Why nothing more will become visible, where that is so.
+    pub(crate) fn end(&self) -> Option<Error> {
+        self.shared.watch.is_over().then(|| self.shared.watch.end())
+    }
+
     fn next_with(&mut self, patience: Patience) -> Result<Option<Event>, Error> {
         let outcome = self.find_next(patience);
         if outcome.is_err() {

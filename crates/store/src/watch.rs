@@ -120,6 +120,11 @@ impl Watch {
         self.changed.notify_all();
     }
 
+    /// Whether nothing more will become visible.
+    pub(crate) fn is_over(&self) -> bool {
+        !matches!(*lock(&self.phase), Phase::Open)
+    }
+
     /// Why nothing more will become visible.
     pub(crate) fn end(&self) -> Error {
         match &*lock(&self.phase) {

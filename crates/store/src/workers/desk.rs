@@ -150,16 +150,18 @@ impl Desk {
     /// Waits until there may be something to do: one at the store, the others until somebody calls them.
     fn rest(&self, mut core: MutexGuard<'_, Core>, patience: Patience) -> Result<(), Error> {
         let patience = self.limit(&core, patience);
-        if !core.is_watched && core.dispatch.room() > 0 {
-            core.is_watched = true;
-            let after = core.subscription.delivered();
+        let has_room = core.dispatch.room() > 0;
+        if !core.is_watched && (has_room || core.subscription.end().is_none()) {
+            (core.is_watched, core.is_blind) = (true, !has_room);
+            let after = if has_room { core.subscription.delivered() } else { Sequence(u64::MAX) };
             drop(core);
             let woken = self.store.shared.wait(after, &self.is_called, patience);
             let mut core = self.core();
-            core.is_watched = false;
+            (core.is_watched, core.is_blind) = (false, false);
             self.is_called.store(false, Ordering::SeqCst);
             return woken.map(drop);
         }
+        self.let_see(&core);
         core.sleeping += 1;
         let mut core = match patience {
             Patience::Endless => self.freed.wait(core).unwrap_or_else(PoisonError::into_inner),
@@ -189,10 +191,18 @@ impl Desk {
 
     /// Calls somebody who waits, where there is something to do for him, or nobody who watches.
     fn rouse(&self, core: &Core) {
+        self.let_see(core);
         let has_ready = core.dispatch.has_ready(self.now());
         if core.sleeping > 0 && (!core.is_watched || has_ready) {
             self.freed.notify_one();
         } else if core.is_watched && has_ready {
+            self.call();
+        }
+    }
+
+    /// Calls who watches, where there was no room for what comes and now there is.
+    fn let_see(&self, core: &Core) {
+        if core.is_blind && core.dispatch.room() > 0 {
             self.call();
         }
     }

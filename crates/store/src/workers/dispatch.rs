@@ -313,6 +313,11 @@ impl<S: Clone + Eq + Hash> Dispatch<S> {
         (self.in_hand, self.open.len() - self.in_hand, self.parked.len())
     }
 
+    /// Whether nothing is handed out any more, whatever comes, until somebody asks for what is parked.
+    pub(crate) fn stands_still(&self) -> bool {
+        self.room() == 0 && self.in_hand == 0 && self.ready.is_empty() && self.later.is_empty()
+    }
+
     /// Whether an event that was seen has its place.
     pub(crate) fn accounts_for(&self, sequence: Sequence) -> bool {
         sequence <= self.position

@@ -253,3 +253,38 @@ fn whoever_waits_is_told_of_an_error_that_another_met() {
         assert!(matches!(outcome, Err(Error::OtherHistory { .. })), "{outcome:?}");
     }
 }
+
+#[test]
+fn a_group_that_stands_still_ends_with_its_store() {
+    let store = open(&SimulatedDirectory::new());
+    append(&store, &[1, 1, 1, 1]);
+    let options = GroupOptions::new().parked_max(1).window(3).save_every(100, Duration::MAX);
+    let group = with(&store, &options);
+    group.try_next().unwrap().unwrap().park("no such order").unwrap();
+    assert!(group.try_next().unwrap().is_none(), "no room for those behind it");
+    let workers: Vec<_> = (0..2)
+        .map(|_| {
+            let group = group.clone();
+            thread::spawn(move || group.next().unwrap().is_none())
+        })
+        .collect();
+    store.close().unwrap();
+    assert!(workers.into_iter().all(|worker| worker.join().unwrap()));
+}
+
+#[test]
+fn whoever_waits_for_room_is_called_when_there_is_some() {
+    let store = open(&SimulatedDirectory::new());
+    let group = with(&store, &GroupOptions::new().window(1).save_every(100, Duration::MAX));
+    for _ in 0..100 {
+        append(&store, &[1, 2]);
+        let first = group.try_next().unwrap().unwrap();
+        let worker = {
+            let group = group.clone();
+            thread::spawn(move || group.next_within(Duration::from_secs(60)))
+        };
+        thread::yield_now();
+        first.done().unwrap();
+        worker.join().unwrap().unwrap().expect("the second of them").done().unwrap();
+    }
+}

@@ -38,6 +38,8 @@ pub(in crate::workers) struct Core {
     pub(in crate::workers) unsaved_since: Option<Instant>,
     pub(in crate::workers) sleeping: usize,
     pub(in crate::workers) is_watched: bool,
+    /// Whether who watches waits for the end alone: there is no room for more events.
+    pub(in crate::workers) is_blind: bool,
     pub(in crate::workers) is_closed: bool,
 }
 
@@ -65,6 +67,7 @@ impl Core {
             unsaved_since: None,
             sleeping: 0,
             is_watched: false,
+            is_blind: false,
             is_closed: false,
         }
     }
@@ -133,6 +136,9 @@ impl Core {
             }
         }
         self.dispatch.pass(self.subscription.delivered());
+        if end.is_none() && self.dispatch.stands_still() {
+            end = self.subscription.end();
+        }
         Ok(end)
     }
 }
