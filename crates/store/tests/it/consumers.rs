@@ -255,6 +255,23 @@ fn whoever_waits_is_told_of_an_error_that_another_met() {
 }
 
 #[test]
+fn what_was_not_durable_is_saved_when_it_has_become_so() {
+    let disk = SimulatedDirectory::new();
+    let writer = written().open_on(disk.clone()).unwrap();
+    append(&writer, &[1]);
+    writer.sync().unwrap();
+    append(&writer, &[1]);
+    let reader = written().open_read_only_on(disk).unwrap();
+    let group = with(&reader, &GroupOptions::new().save_every(100, Duration::ZERO));
+    assert_eq!(all(&group), [1, 2]);
+    let saved = || reader.find_group("g").unwrap().unwrap().position;
+    assert_eq!(saved(), Sequence(1));
+    writer.sync().unwrap();
+    assert!(group.try_next().unwrap().is_none());
+    assert_eq!(saved(), Sequence(2));
+}
+
+#[test]
 fn a_group_that_stands_still_ends_with_its_store() {
     let store = open(&SimulatedDirectory::new());
     append(&store, &[1, 1, 1, 1]);

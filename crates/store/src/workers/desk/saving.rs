@@ -85,7 +85,13 @@ impl Desk {
         self.write_with(keeper)?;
         let written_count = self.core().written_count;
         keeper.sync()?;
-        self.core().durable_count = written_count;
+        let mut core = self.core();
+        core.durable_count = written_count;
+        if !core.queue.is_empty() {
+            // What is not durable yet is tried again when it has become so.
+            core.unsaved_since.get_or_insert_with(Instant::now);
+        }
+        drop(core);
         self.metrics.progress.note(&self.store.shared, position);
         Ok(position)
     }
