@@ -93,6 +93,8 @@ impl Store {
     pub fn cursor_with(&self, name: &str, query: Query, options: &CursorOptions) -> Result<Cursor, Error> {
         let name = ConsumerName::new(name)?;
         let log = self.hold_cursor(&name, options.lock_timeout)?;
+        // Whoever had the cursor before may have seen more.
+        self.refresh()?;
         let logged = self.shared.last_move(Consumer::Cursor, &name);
         let standing = Standing::decide(&name, self.id(), log.last.as_ref(), logged.as_ref())?;
         if standing.is_in_log && self.shared.writer.is_none() {

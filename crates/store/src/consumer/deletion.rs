@@ -38,11 +38,13 @@ impl Shared {
     /// Deletes a consumer: first it is marked as deleted, then its position in the log goes, then its files.
     pub(crate) fn delete_consumer(&self, consumer: Consumer, name: &ConsumerName) -> Result<(), Error> {
         let directory = self.consumer_directory(consumer, name, true)?.expect("made where there was none");
+        let lock = WriterLock::acquire(&*directory, Duration::ZERO, self.options.entropy.number())?;
+        // Whoever had it until now may have moved it.
+        self.refresh()?;
         let last = self.last_move(consumer, name);
         if last.is_some() {
             self.writer()?;
         }
-        let lock = WriterLock::acquire(&*directory, Duration::ZERO, self.options.entropy.number())?;
         mark_deleted(&*directory)?;
         if let Some(last) = last {
             self.append_end(last)?;

@@ -42,7 +42,7 @@ impl Store {
 
     /// The place behind `after`, made durable where it is not.
     pub(crate) fn place_to_reset(&self, after: Sequence) -> Result<Place, Error> {
-        let newest = self.last_sequence();
+        let newest = self.refresh()?;
         if after > newest {
             let why = format!("{after} is behind the newest event, {newest}");
             return Err(Error::Invalid { what: "position", why });

@@ -100,8 +100,13 @@ impl Store {
     /// gone all the same, or deleting it again finishes.
     pub fn delete_cursor(&self, name: &str) -> Result<bool, Error> {
         let name = ConsumerName::new(name)?;
-        let is_there =
-            self.shared.is_deletion_begun(Consumer::Cursor, &name)? || self.look_at_cursor(&name)?.is_some();
+        let is_begun = self.shared.is_deletion_begun(Consumer::Cursor, &name)?;
+        let found = if is_begun { None } else { self.look_at_cursor(&name)? };
+        if found.as_ref().is_some_and(|found| found.is_in_log) {
+            // Its last move may be one that cannot be seen yet.
+            self.shared.writer()?;
+        }
+        let is_there = is_begun || found.is_some();
         if is_there {
             self.shared.delete_consumer(Consumer::Cursor, &name)?;
         }
@@ -121,7 +126,6 @@ impl Store {
         {
             return Ok(None);
         }
-        let logged = self.shared.last_move(Consumer::Cursor, name);
         let mut info = CursorInfo::new(name);
         let saved = match directory.as_ref().map(saved::look) {
             Some(Ok(saved)) => saved,
@@ -131,6 +135,9 @@ impl Store {
             }
             None => None,
         };
+        // Behind that: what is saved stands on moves, and on events that somebody else may have seen first.
+        self.refresh()?;
+        let logged = self.shared.last_move(Consumer::Cursor, name);
         if saved.is_none() && logged.is_none() && info.refused.is_none() {
             return Ok(None);
         }

@@ -148,6 +148,29 @@ fn a_reader_learns_that_what_was_not_proven_is_durable() {
 }
 
 #[test]
+fn a_cursor_that_went_on_elsewhere_is_none_of_another_history() {
+    let disk = SimulatedDirectory::new();
+    let store = open(&disk);
+    append(&store, &[1]);
+    let readers = [2, 3, 4]
+        .map(|seed| options().entropy(SeededEntropy::new(seed)).open_read_only_on(disk.clone()).unwrap());
+    append(&store, &[1, 1]);
+    let mut cursor = store.cursor("c", Query::all()).unwrap();
+    while cursor.try_next().unwrap().is_some() {}
+    cursor.save().unwrap();
+    drop(cursor);
+    let [looking, opening, deleting] = readers;
+    let found = looking.find_cursor("c").unwrap().unwrap();
+    assert_eq!((found.refused, found.position), (None, Sequence(3)));
+    assert_eq!(opening.cursor("c", Query::all()).unwrap().saved(), Sequence(3));
+    let mut cursor = store.cursor("c", Query::all()).unwrap();
+    cursor.append(&[NewEvent::new(&at(9), result(), b"70")]).unwrap();
+    drop(cursor);
+    assert!(matches!(deleting.delete_cursor("c"), Err(Error::ReadOnly)), "it is in the log");
+    assert_eq!(store.cursor("c", Query::all()).unwrap().saved(), Sequence(3));
+}
+
+#[test]
 fn an_event_that_was_hidden_while_it_waited_is_not_handed_out() {
     let store = open(&SimulatedDirectory::new());
     append(&store, &[1, 1]);
