@@ -260,6 +260,9 @@ impl<F: Fold> Pass for Serving<'_, F> {
 
     fn finish(&mut self) -> Result<bool, Error> {
         let inner = &*self.projection.inner;
+        // Who had the turn before may have gone further than was asked for here, and what it made be outdated since.
+        let served = inner.read().sequence;
+        run(&inner.store, &mut [&mut self.draft as &mut dyn Pass], served)?;
         if let Some(why) = self.draft.check()? {
             inner.gauges.note_begun(why);
             return Ok(false);

@@ -301,3 +301,59 @@ fn a_rebuild_leaves_nothing_of_what_served_before() {
         assert_eq!(projection.catch_up().unwrap().state, 2 * last);
     }
 }
+
+/// Counts events; something else happens when it is asked for its query.
+struct Disturbed {
+    name: &'static str,
+    meanwhile: Meanwhile,
+}
+
+type Pair = [Projection<Disturbed>; 2];
+type Meanwhile = Arc<Mutex<Option<Pair>>>;
+
+impl Fold for Disturbed {
+    type State = u64;
+
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn query(&self, store: &Store) -> Query {
+        let pair = self.meanwhile.lock().unwrap().take();
+        for projection in pair.into_iter().flatten() {
+            if projection.info().unwrap().name == self.name {
+                continue;
+            }
+            fill(store, 2..=2);
+            projection.catch_up().unwrap();
+            store.hide(Sequence(1), Sequence(1)).unwrap();
+        }
+        Query::all()
+    }
+
+    fn apply(&self, count: &mut u64, _: &Event) -> Result<(), Error> {
+        *count += 1;
+        Ok(())
+    }
+}
+
+#[test]
+fn what_somebody_else_folded_further_and_is_outdated_goes_back_for_nobody() {
+    let store = open(SimulatedDirectory::new(), 1);
+    fill(&store, 1..=1);
+    let meanwhile = Meanwhile::default();
+    let pair = ["one", "two"].map(|name| {
+        let meanwhile = Arc::clone(&meanwhile);
+        store.project(Disturbed { name, meanwhile }).unwrap()
+    });
+    *meanwhile.lock().unwrap() = Some(pair.clone());
+    // The one is asked for its query, and meanwhile the other goes on, and an event that it has is hidden.
+    Projections::new().with(&pair[0]).with(&pair[1]).catch_up().unwrap();
+    let mut served = pair.map(|projection| (projection.read().sequence.0, projection.read().state));
+    served.sort_unstable();
+    assert_eq!(served, [(1, 0), (2, 1)]);
+}
