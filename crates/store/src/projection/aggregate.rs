@@ -3,7 +3,7 @@
 //! Invariant: nothing is kept in memory between two calls. The hash of the last event commits to its stream's whole
 //! history, so a snapshot that has it is of that history.
 
-use annals_wire::{ConsumerName, Coordinate, Revision, Sequence};
+use annals_wire::{ConsumerName, Coordinate, Lane, Revision, Sequence};
 
 use super::{
     Fold, Folded,
@@ -96,7 +96,8 @@ impl Store {
     /// where folding the stream takes longer than reading a file.
     ///
     /// # Errors
-    /// As [`super::Projection::save`], and [`Error::Invalid`] where it is of another version of the fold.
+    /// As [`super::Projection::save`], and [`Error::Invalid`] where it is of another version of the fold, or of another
+    /// stream.
     pub fn save_stream<F: Fold>(
         &self,
         fold: &F,
@@ -111,6 +112,11 @@ impl Store {
         }
         if folded.sequence == Sequence(0) {
             return Ok(());
+        }
+        let last = self.shared.event_at(folded.sequence)?;
+        if !last.is_some_and(|event| event.coordinate() == *coordinate && event.lane() == Lane(0)) {
+            let why = format!("its last event, {}, is none of the stream {coordinate}", folded.sequence);
+            return Err(Error::Invalid { what: "aggregate", why });
         }
         Shelf::of_store().save(self, &name, Subject::Stream(coordinate), folded).map(drop)
     }

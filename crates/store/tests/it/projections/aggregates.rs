@@ -92,3 +92,17 @@ fn one_streams_snapshot_in_anothers_place_is_not_used() {
     assert!(fold_stream(&store, &fold, 0).rejected.unwrap().contains("another stream"));
     assert_eq!(fold_stream(&store, &fold, 1).new_count, 0);
 }
+
+#[test]
+fn an_aggregate_is_saved_as_that_of_its_own_stream_and_of_no_other() {
+    let store = open(SimulatedDirectory::new(), 1);
+    fill(&store, 1..=9);
+    let fold = Trails::new(Query::all());
+    let aggregate = fold_stream(&store, &fold, 1);
+    let refused = store.save_stream(&fold, &at(2), &aggregate).unwrap_err();
+    assert!(
+        matches!(refused, Error::Invalid { .. }) && refused.to_string().contains("entity:2"),
+        "{refused}"
+    );
+    assert_eq!(fold_stream(&store, &fold, 2).new_count, 3);
+}
