@@ -145,6 +145,11 @@ impl Shared {
         Ok(event.map(|event| event.with_kinds(&self.kinds)))
     }
 
+    /// The first event that the log has, or will have.
+    pub(crate) fn first_sequence(&self) -> Sequence {
+        self.view().parts.first().map_or(Sequence(1), |part| part.first_sequence)
+    }
+
     /// How many visible events lie behind `position`, and for how many milliseconds the first of them has been there.
     pub(crate) fn lag_behind(&self, position: Sequence) -> Result<(u64, u64), Error> {
         let events = self.visible_sequence().0.saturating_sub(position.0);

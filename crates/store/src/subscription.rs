@@ -147,9 +147,9 @@ impl Subscription {
     ///
     /// # Errors
     /// [`Error::Closed`] where the subscription has ended, [`Error::Stopped`] where the writer stopped and everything
-    /// that can be read was delivered, and [`Error::Corrupt`] or [`Error::Environment`] where the next event cannot be
-    /// read; of a store that was opened for reading only also what [`Store::refresh`] says. After any of them it has
-    /// ended.
+    /// that can be read was delivered, [`Error::Invalid`] where events behind its position were removed from the log,
+    /// and [`Error::Corrupt`] or [`Error::Environment`] where the next event cannot be read; of a store that was opened
+    /// for reading only also what [`Store::refresh`] says. After any of them it has ended.
     pub fn next_within(&mut self, timeout: Duration) -> Result<Option<Event>, Error> {
         self.next_with(Patience::of(timeout))
     }
@@ -221,6 +221,7 @@ impl Subscription {
         // Where the times lie that a query names is another matter each time: what is later may have come since.
         self.asked.times = self.shared.ask(|view| view.times(&self.asked.query))?;
         let outer = self.asked.query.sequences(&self.asked.times);
+        self.refuse_lost(outer.start, outer.end)?;
         let sequences = outer.start.max(self.seen.0 + 1)..outer.end.min(visible.0.saturating_add(1));
         let revisions = 1..u64::MAX;
         let walk = Walk { direction: Direction::Forward, visible, sequences, revisions, with_hidden: false };
@@ -233,6 +234,18 @@ impl Subscription {
         self.rows_ahead = (self.rows_ahead * 2).min(ROWS_AHEAD_MAX);
         self.ahead = found.into();
         Ok(())
+    }
+
+    /// Makes sure that the log still has what comes next of the sequences from `start` to before `end`.
+    fn refuse_lost(&self, start: u64, end: u64) -> Result<(), Error> {
+        let first = self.shared.first_sequence();
+        if start.max(self.seen.0 + 1) >= end.min(first.0) {
+            return Ok(());
+        }
+        let behind = first.0 - 1;
+        let why =
+            format!("the events before {first} were removed from the log; what is left is behind {behind}");
+        Err(Error::Invalid { what: "position", why })
     }
 }
 

@@ -100,6 +100,9 @@ impl Shared {
         let found = match self.event_at(sequence)? {
             Some(event) if event.hash() == hash => return Ok(()),
             Some(event) => event.hash().to_string(),
+            None if sequence < self.first_sequence() => {
+                format!("not there: the events before {} were removed from the log", self.first_sequence())
+            }
             None => format!("not there: the newest event is {}", self.visible_sequence()),
         };
         let (consumer, expected) = (consumer.to_owned(), hash.to_string());

@@ -122,7 +122,7 @@ pub(super) fn stretch(
 
 /// The first event that the log has, or will have.
 pub(super) fn first_sequence(store: &Store) -> Sequence {
-    store.shared.view().parts.first().map_or(Sequence(1), |part| part.first_sequence)
+    store.shared.first_sequence()
 }
 
 /// That what would have to be folded is not there.

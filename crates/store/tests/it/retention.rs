@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use annals::{
-    Digest, Durability, EventId, Options, Sequence, Store,
+    Digest, Durability, EventId, Options, Query, QueryItem, Sequence, Store,
     disk::{MemoryDirectory, verify_on},
 };
 use annals_checkpoint::{encode_index, index_segment};
@@ -270,4 +270,25 @@ fn a_replacement_that_was_not_finished_changes_nothing() {
     expected.check(&store, "for writing");
     store.close().unwrap();
     assert_eq!(directory.file(&name(REPLACED, 1)), None, "it is removed");
+}
+
+#[test]
+fn whoever_would_miss_what_is_gone_is_told() {
+    let store = options(7).open_on(small()).unwrap();
+    let first = store.all().next().unwrap().unwrap().sequence();
+    let is_named = |error: annals::Error| {
+        let said = error.to_string();
+        assert!(said.contains("were removed from the log") && said.contains(&first.to_string()), "{said}");
+    };
+    let mut subscription = store.subscribe(Query::all());
+    is_named(subscription.try_next().unwrap_err());
+    assert!(subscription.next().is_none(), "it has ended");
+    is_named(store.cursor("c", Query::all()).unwrap().try_next().unwrap_err());
+    let group = store.group("g", Query::all()).unwrap();
+    (0..2).for_each(|_| is_named(group.try_next().unwrap_err()));
+    let behind = Sequence(first.0 - 1);
+    let mut subscription = store.subscribe(Query::all()).after(behind);
+    assert_eq!(subscription.try_next().unwrap().unwrap().sequence(), first);
+    let left = Query::of(QueryItem::new().after(behind));
+    assert_eq!(store.subscribe(left).try_next().unwrap().unwrap().sequence(), first);
 }
