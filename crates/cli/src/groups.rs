@@ -167,7 +167,9 @@ fn ask(
     let all = info.parked.iter().filter(is_meant).map(|parked| parked.sequence);
     let sequences: Vec<_> =
         if asked.all { all.collect() } else { asked.sequences.iter().copied().map(Sequence).collect() };
-    let group = store.group_with(&asked.name, Query::all(), &GroupOptions::new())?;
+    // What its programs allow is not known here: nothing is parked, and nothing left waiting, for want of that.
+    let options = GroupOptions::new().attempts_max(u32::MAX).parked_max(usize::MAX);
+    let group = store.group_with(&asked.name, Query::all(), &options)?;
     for sequence in &sequences {
         ask(&group, *sequence)?;
     }
