@@ -106,11 +106,13 @@ impl<S: Clone + Eq + Hash> Dispatch<S> {
     /// The state that `ledger` tells of, but for what is parked: that is given to [`Dispatch::restore`].
     pub(crate) fn new(limits: Limits, ledger: &Ledger) -> Self {
         let tried = ledger.tried.iter();
+        // What is read may say anything: below the position nothing counts.
+        let done = ledger.done.iter().filter(|sequence| **sequence > ledger.position);
         Self {
             limits,
             scanned: ledger.position,
             position: ledger.position,
-            done: ledger.done.clone(),
+            done: done.copied().collect(),
             done_seen: 0,
             open: BTreeMap::new(),
             fresh: BTreeSet::new(),
@@ -370,5 +372,16 @@ mod tests {
             dispatch.untake(Sequence(1));
         }
         assert_eq!(dispatch.counts(), (0, 1, 0));
+    }
+
+    #[test]
+    fn what_is_read_of_events_below_the_position_counts_for_nothing() {
+        let limits = Limits { window: 2, attempts_max: 1, parked_max: 1, holds: true };
+        let ledger = Ledger { position: Sequence(5), done: [1, 7].map(Sequence).into(), ..Ledger::default() };
+        let mut dispatch = Dispatch::<&str>::new(limits, &ledger);
+        dispatch.pass(Sequence(6));
+        assert_eq!((dispatch.position(), dispatch.room()), (Sequence(6), 2));
+        dispatch.pass(Sequence(8));
+        assert_eq!((dispatch.position(), dispatch.room()), (Sequence(8), 2));
     }
 }
