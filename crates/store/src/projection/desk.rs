@@ -51,7 +51,7 @@ impl<F: Fold> Work<F> {
 
 impl<F: Fold> Desk<F> {
     pub(super) fn new(work: Work<F>) -> Self {
-        Self { work: Mutex::new(Some(work)), is_free: Condvar::new() }
+        Self { work: Mutex::new(Some(work)), is_free: Condvar::default() }
     }
 
     /// The turn, when it is free.

@@ -151,7 +151,7 @@ impl<S: Clone + Eq + Hash> Dispatch<S> {
         for (sequence, stream) in spent {
             if self.has_room_to_park() {
                 self.park_open(sequence, PROCESS_ENDED, now);
-                self.settle(&stream);
+                self.relist(&stream);
             }
         }
     }
