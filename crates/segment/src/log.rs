@@ -9,6 +9,7 @@ mod flight;
 mod prefix;
 mod process;
 mod recover;
+mod rewrite;
 
 use std::{path::Path, sync::Arc, time::Duration};
 

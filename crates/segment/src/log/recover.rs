@@ -5,15 +5,15 @@
 //! before the manifest names it. What survived unproven is written and synced again, because that it can be
 //! read does not mean that it is on the disk. A log that was closed cleanly is not written at all.
 
-use std::{ffi::OsStr, ops::Range, path::Path, sync::Arc};
+use std::{ffi::OsStr, sync::Arc};
 
-use annals_wire::{FrameSeed, Manifest, PreviousEnd, SEGMENT_HEADER_LEN, Sequence};
+use annals_wire::{Manifest, PreviousEnd, SEGMENT_HEADER_LEN, Sequence};
 use serde::Serialize;
 
-use super::{Log, LogOptions, Note, place};
+use super::{Log, LogOptions, Note, place, rewrite::rewrite};
 use crate::{
-    Access, ActiveSegment, Directory, Entropy, Error, File, FrameBytes, Layout, SealedPlace, Space, Tail,
-    TornTail, WriterLock,
+    Access, ActiveSegment, Directory, Entropy, Error, File, Layout, SealedPlace, Space, Tail, TornTail,
+    WriterLock,
     layout::Newest,
     manifest::ManifestFile,
     name::{self, FileRole},
@@ -182,6 +182,10 @@ impl Recovery {
             report.rewritten = Some((proven, end));
         }
         file.sync_data().map_err(Error::io("sync", &path))?;
+        if newest.is_named {
+            // Its name was durable before the manifest gave it.
+            return Ok(());
+        }
         self.directory.sync().map_err(Error::io("sync", self.directory.path()))
     }
 
@@ -203,27 +207,6 @@ impl Recovery {
         to.sync_data().map_err(Error::io("sync", &path))?;
         self.directory.sync().map_err(Error::io("sync", self.directory.path()))
     }
-}
-
-/// How many bytes of frames are written at once, unless one frame alone has more.
-const REWRITTEN_LEN: usize = 1 << 20;
-
-/// Writes the frames of `range` again as they are. Each is checked when it is read for that: a bit that is read
-/// wrong just then must not become what the disk has.
-fn rewrite(file: &dyn File, path: &Path, seed: FrameSeed, range: Range<u64>) -> Result<(), Error> {
-    let (mut frames, mut written, mut read) = (Vec::new(), range.start, range.start);
-    let buffers = Arc::default();
-    while written < range.end {
-        let frame = FrameBytes::read(&buffers, file, path, seed, read)?;
-        frames.extend_from_slice(frame.as_bytes());
-        read += frame.as_bytes().len() as u64;
-        if frames.len() >= REWRITTEN_LEN || read >= range.end {
-            file.write_all_at(&frames, written).map_err(Error::io("rewrite", path))?;
-            written = read;
-            frames.clear();
-        }
-    }
-    Ok(())
 }
 
 fn copy(from: &dyn File, from_offset: u64, to: &dyn File, to_offset: u64, len: u64) -> std::io::Result<()> {
