@@ -1,14 +1,14 @@
-//! From frames to an index and to what else the store keeps: the one place where replay happens.
+//! From control records to what the store keeps beside the index: the one place where they are replayed.
 //!
 //! Invariant: what a frame adds does not depend on the source that led to it.
 
 use std::{collections::BTreeMap, path::Path};
 
-use annals_index::{ActiveIndex, Entry, Hidden, Index};
-use annals_segment::{Error, Position, SealedPlace, SealedSegment};
+use annals_index::Hidden;
+use annals_segment::Error;
 use annals_wire::{
-    Batch, Chain, CheckpointHead, Consumer, ConsumerMove, ConsumerName, Control, ControlStamp, Digest, Event,
-    EventStamp, FooterTrailer, Frame, FrameType, Kind, Recorded, SEGMENT_HEADER_LEN, SegmentId,
+    Batch, CheckpointHead, Consumer, ConsumerMove, ConsumerName, Control, ControlStamp, Digest, EventStamp,
+    Frame, FrameType, Kind, Recorded, SegmentId,
 };
 
 /// The frame types of a store.
@@ -152,86 +152,4 @@ impl FoundControl {
         let (stamp, control) = Control::decode(frame).map_err(Error::bytes(path, offset))?;
         Ok(Self { offset, stamp, control, batch: frame.header.batch, body: frame.body.to_vec() })
     }
-}
-
-/// Adds the frame at `offset` of the file `path` to `index`; returns the stamp where it is an event.
-///
-/// # Errors
-/// [`Error::Corrupt`] where the frame is no event, or one that cannot follow what the index has.
-pub fn index_frame(
-    index: &mut ActiveIndex,
-    path: &Path,
-    offset: u64,
-    frame: &Frame<'_>,
-) -> Result<Option<EventStamp>, Error> {
-    let place = u32::try_from(offset).expect("segments are under 4 GiB");
-    if frame.header.frame_type == FrameType::CONTROL {
-        index.insert_control(place);
-        return Ok(None);
-    }
-    // Not moved: it is large, and looked at once.
-    let decoded = Event::decode(frame);
-    let event = decoded.as_ref().map_err(|source| Error::bytes(path, offset)(source.clone()))?;
-    let entry = Entry::of(event, place);
-    if !index.try_insert(&entry, event.tags.iter()) {
-        let why = "its id was given before, or its revision does not follow its stream's";
-        let source = annals_wire::Error::Invalid { what: "event", why };
-        return Err(Error::bytes(path, offset)(source));
-    }
-    Ok(Some(event.stamp))
-}
-
-/// The index of a sealed segment, from its frames.
-///
-/// # Errors
-/// As [`SealedSegment::scan`] and [`index_frame`] have them.
-pub fn index_segment(segment: &SealedSegment) -> Result<(ActiveIndex, u64), Error> {
-    let start = Position {
-        offset: SEGMENT_HEADER_LEN as u64,
-        chain: Chain::default(),
-        next_sequence: segment.place().first_sequence,
-    };
-    index_frames(segment, start, &mut |_| {})
-}
-
-/// After so many bytes the index is given room for the rest, which is taken to have as many events for each byte.
-const SAMPLE_LEN: u64 = 1 << 20;
-
-/// The index of the frames of a sealed segment from `start` on, and how many were passed over; `saw` is told the offset
-/// of each event.
-pub(crate) fn index_frames(
-    segment: &SealedSegment,
-    start: Position,
-    saw: &mut dyn FnMut(u64),
-) -> Result<(ActiveIndex, u64), Error> {
-    let mut index = ActiveIndex::new(start.next_sequence);
-    let mut room_at = Some(start.offset + SAMPLE_LEN);
-    let scanned = segment.scan_from(start, FRAME_TYPES, &mut |offset, frame| {
-        if room_at.is_some_and(|at| at <= offset) {
-            room_at = None;
-            let walked = offset - start.offset;
-            let rest = u64::from(index.row_count()) * (segment.place().end - offset) / walked;
-            index.reserve(usize::try_from(rest).unwrap_or(0));
-        }
-        if index_frame(&mut index, segment.path(), offset, frame)?.is_some() {
-            saw(offset);
-        }
-        Ok(())
-    })?;
-    Ok((index, scanned.passed_over))
-}
-
-/// The footer of the frames at `place`, which are all in `index`.
-#[must_use]
-pub fn encode_index(index: &ActiveIndex, place: &SealedPlace, digest: Digest) -> Vec<u8> {
-    index.encode(&FooterTrailer {
-        store: place.store,
-        segment: place.id,
-        generation: place.generation,
-        chain: place.chain,
-        frames_end: place.end,
-        first_sequence: place.first_sequence,
-        row_count: index.row_count(),
-        digest,
-    })
 }

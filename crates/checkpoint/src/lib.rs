@@ -23,6 +23,7 @@ mod report;
 
 mod file;
 mod fold;
+mod indexing;
 mod lazy;
 mod mark;
 
@@ -41,7 +42,8 @@ mod state;
 
 pub use error::Error;
 pub use file::{FoundCheckpoint, find_checkpoint, write_checkpoint};
-pub use fold::{ConsumerMoves, FRAME_TYPES, Fold, encode_index, index_frame, index_segment, note_move};
+pub use fold::{ConsumerMoves, FRAME_TYPES, Fold, note_move};
+pub use indexing::{encode_index, index_frame, index_segment, index_segment_while};
 pub use lazy::{LazyIndex, OpenedIndex, Unopened};
 pub use load::{Load, Loaded, Part, PartIndex};
 pub use merge::{Merge, RunRange, Runs};

@@ -14,7 +14,7 @@ use annals_wire::{Chain, SEGMENT_HEADER_LEN, SegmentId, Sequence, Watermark};
 use crate::{
     Built, ControlSource, Fold, LazyIndex, Observer, Plan, Rejected, SegmentSource, Sources, TailSource,
     Unopened,
-    fold::index_segment,
+    indexing::index_segment,
     mark::Marked,
     newest::WalkedTail,
     rebuild::{Rebuilt, Stretch, rebuild},
@@ -121,7 +121,7 @@ impl Load<'_> {
             checkpoint_end: self.checkpoint_end(newest),
             frontier_end: self.frontier_end,
         };
-        Some(WalkedTail::walk(&**self.directory, newest, outside, start.next_sequence))
+        Some(WalkedTail::walk(&**self.directory, newest, outside, start))
     }
 
     /// Where the frames begin that `tables` do not have.

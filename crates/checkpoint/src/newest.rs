@@ -6,40 +6,40 @@
 use std::path::{Path, PathBuf};
 
 use annals_index::ActiveIndex;
-use annals_segment::{Directory, Error, Newest, Outside, Tail, segment_name};
-use annals_wire::{EventStamp, FrameType, Recorded, Sequence};
+use annals_segment::{Directory, Error, Newest, Outside, Position, Tail, segment_name};
+use annals_wire::{EventStamp, FrameType, Recorded};
 
-use crate::{
-    FRAME_TYPES, Fold,
-    fold::{FoundControl, index_frame},
-};
+use crate::{FRAME_TYPES, Fold, fold::FoundControl, indexing::Indexing};
+
+/// A file may be longer than its frames: no room is made for those that more bytes than these would have.
+const ROOM_LEN_MAX: u64 = 64 << 20;
 
 /// The end of the newest segment.
 #[derive(Debug)]
 pub(crate) struct WalkedTail {
     path: PathBuf,
-    index: ActiveIndex,
     controls: Vec<FoundControl>,
     /// The last event.
     last: Option<EventStamp>,
     /// The clock at the last event.
     recorded: Recorded,
-    tail: Result<Tail, Error>,
+    walked: Result<(ActiveIndex, Tail), Error>,
 }
 
 impl WalkedTail {
-    /// Walks the newest segment from where `outside` says on.
+    /// Walks the newest segment from `start` on, which is where `outside` says or behind the header.
     pub(crate) fn walk(
         directory: &dyn Directory,
         newest: &Newest,
         outside: Outside,
-        next_sequence: Sequence,
+        start: Position,
     ) -> Self {
         let path = directory.path().join(segment_name(newest.header.id, newest.header.generation));
-        let (mut index, mut controls) = (ActiveIndex::new(next_sequence), Vec::new());
-        let (mut last, mut recorded) = (None, Recorded(0));
-        let tail = Tail::walk(directory, newest, outside, FRAME_TYPES, &mut |offset, frame| {
-            if let Some(stamp) = index_frame(&mut index, &path, offset, frame)? {
+        let end = newest.len.min(start.offset.saturating_add(ROOM_LEN_MAX));
+        let mut indexing = Indexing::of(&path, start, end);
+        let (mut controls, mut last, mut recorded) = (Vec::new(), None, Recorded(0));
+        let walked = Tail::walk(directory, newest, outside, FRAME_TYPES, &mut |offset, frame| {
+            if let Some(stamp) = indexing.frame(offset, frame)? {
                 recorded = recorded.max(stamp.recorded);
                 last = Some(stamp);
             }
@@ -48,18 +48,19 @@ impl WalkedTail {
             }
             Ok(())
         });
-        Self { path, index, controls, last, recorded, tail }
+        let walked = indexing.finish(walked);
+        Self { path, controls, last, recorded, walked }
     }
 
     /// Takes what it holds into `fold`, which has all that came before.
     pub(crate) fn take(self, fold: &mut Fold) -> Result<(ActiveIndex, Tail), Error> {
         let path: &Path = &self.path;
         self.controls.iter().try_for_each(|control| fold.found(control, path))?;
-        let tail = self.tail?;
+        let (index, tail) = self.walked?;
         if let Some(stamp) = &self.last {
             fold.event(stamp);
         }
         fold.recorded = fold.recorded.max(self.recorded);
-        Ok((self.index, tail))
+        Ok((index, tail))
     }
 }

@@ -12,7 +12,7 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use crate::{
     Observer, PartIndex,
-    fold::{encode_index, index_frames},
+    indexing::{encode_index, index_frames},
     observer::Walked,
 };
 
@@ -54,15 +54,16 @@ pub(crate) fn rebuild<T: Send>(
     let walked = Walked::new(observer, "frames", stretches.iter().map(len).sum());
     let is_one = stretches.len() == 1;
     let build = |stretch: Stretch| build(stretch, is_one, &walked);
-    match if is_one { None } else { threads(stretches.len()) } {
+    // After a kill there is one at most, and what is beside it takes as long.
+    match threads(stretches.len() + 1) {
         Some(pool) => pool.install(|| rayon::join(|| stretches.into_par_iter().map(build).collect(), beside)),
         None => (stretches.into_iter().map(build).collect(), beside()),
     }
 }
 
 /// Threads of this open's own, which end with it. Where there are none to be had, it takes longer.
-fn threads(stretch_count: usize) -> Option<rayon::ThreadPool> {
-    let count = thread::available_parallelism().map_or(1, NonZero::get).min(stretch_count);
+fn threads(task_count: usize) -> Option<rayon::ThreadPool> {
+    let count = thread::available_parallelism().map_or(1, NonZero::get).min(task_count);
     let pool = || rayon::ThreadPoolBuilder::new().num_threads(count).build().ok();
     if count > 1 { pool() } else { None }
 }
@@ -70,7 +71,11 @@ fn threads(stretch_count: usize) -> Option<rayon::ThreadPool> {
 fn build(stretch: Stretch, is_one: bool, walked: &Walked<'_>) -> Result<Rebuilt, Error> {
     let Stretch { segment, start } = stretch;
     let mut step = walked.begin(start.offset);
-    let (index, passed_over) = index_frames(&segment, start, &mut |offset| step.event(offset))?;
+    let mut saw = |offset| {
+        step.event(offset);
+        Ok(())
+    };
+    let (index, passed_over) = index_frames(&segment, start, &mut saw)?;
     segment.check_end()?;
     step.reach(segment.place().end);
     let is_whole = start.next_sequence == segment.place().first_sequence;

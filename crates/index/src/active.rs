@@ -4,6 +4,9 @@
 //! answers depends only on what was inserted, never on when or in which process.
 
 mod encode;
+mod pending;
+
+pub use self::pending::Pending;
 
 use std::ops::Range;
 
@@ -60,6 +63,13 @@ impl<'a> Entry<'a> {
             hash: event.stamp.hash,
         }
     }
+}
+
+/// Half of the hashes of an event's id and of its stream.
+#[derive(Debug, Clone, Copy)]
+struct Halves {
+    id: u32,
+    stream: u32,
 }
 
 /// An index in memory, that grows.
@@ -142,17 +152,28 @@ impl ActiveIndex {
         entry: &Entry<'_>,
         tags: impl IntoIterator<Item = &'t str>,
     ) -> Result<(), &'static str> {
+        let halves = Halves { id: self.ids.half(entry.id), stream: self.catalogue.half(entry.stream) };
+        self.take_hashed(entry, halves, tags)
+    }
+
+    fn take_hashed<'t>(
+        &mut self,
+        entry: &Entry<'_>,
+        halves: Halves,
+        tags: impl IntoIterator<Item = &'t str>,
+    ) -> Result<(), &'static str> {
         if !self.accepts_offset(entry.offset) {
             return Err("frames come in order, at multiples of eight");
         }
         self.last_offset = Some(entry.offset);
         assert!(self.rows.len() < ROW_COUNT_MAX, "a segment has fewer events");
         let row = self.row_count();
-        if !self.ids.push(entry.id) {
+        if !self.ids.push(entry.id, halves.id) {
             return Err("an id is given once");
         }
         self.times.push(entry.recorded);
-        let stream = self.catalogue.insert(entry, row).ok_or("the revision continues its stream")?;
+        let stream = self.catalogue.insert(entry, halves.stream, row);
+        let stream = stream.ok_or("the revision continues its stream")?;
         self.kinds.entry(entry.kind).or_default().push(row);
         let correlation = entry.correlation.filter(|correlation| *correlation != entry.id);
         if let Some(correlation) = correlation {

@@ -5,7 +5,7 @@
 
 mod order;
 
-use std::{borrow::Cow, hash::BuildHasher};
+use std::{borrow::Cow, hash::BuildHasher, hint::black_box};
 
 use annals_wire::{Depth, Digest, Key, Lane, Revision, StreamKey};
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
@@ -46,9 +46,9 @@ struct Stream {
 }
 
 impl Catalogue {
-    /// Takes in the event at `row` and returns the place of its stream; `None` where it does not continue that.
-    pub(crate) fn insert(&mut self, entry: &Entry<'_>, row: u32) -> Option<u32> {
-        let half = self.half(entry.stream);
+    /// Takes in the event at `row`, with half of its stream's hash, and returns the place of the stream; `None` where
+    /// it does not continue that.
+    pub(crate) fn insert(&mut self, entry: &Entry<'_>, half: u32, row: u32) -> Option<u32> {
         let Some(place) = self.place(half, entry.stream) else {
             return if entry.revision == Revision(0) {
                 None
@@ -89,8 +89,27 @@ impl Catalogue {
         place
     }
 
+    /// Looks at what events of the streams with these halves of hashes will look at, so that taking them in waits for
+    /// no memory: first where each stream is, then at all streams, then at what they lead to.
+    pub(crate) fn touch(&self, halves: impl Iterator<Item = u32>, places: &mut Vec<u32>) {
+        places.clear();
+        places.extend(halves.filter_map(|half| {
+            let slot = Slot { half, place: 0 };
+            self.places.find(slot.hash(), |found| found.half == half).map(|found| found.place)
+        }));
+        let stream = |place: &u32| self.streams.get(*place as usize);
+        black_box(places.iter().filter_map(stream).fold(0, |all, stream| all ^ stream.first_revision.0));
+        let led_to = |place: &u32| {
+            let stream = stream(place)?;
+            let head = self.heads.get(*place as usize)?.0.first()?;
+            let entity = self.entities.text(stream.entity).as_bytes().first().copied().unwrap_or_default();
+            Some(u32::from(head ^ entity) ^ self.rows.rows(&stream.rows).last()?)
+        };
+        black_box(places.iter().filter_map(led_to).fold(0, |all, touched| all ^ touched));
+    }
+
     /// Half of the hash of the stream `key`.
-    fn half(&self, key: StreamKey<'_>) -> u32 {
+    pub(crate) fn half(&self, key: StreamKey<'_>) -> u32 {
         half(self.hasher.hash_one((key.scope, key.lane, key.entity)))
     }
 

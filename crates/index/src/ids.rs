@@ -2,7 +2,7 @@
 //!
 //! Invariant: every row has an id, and no other row has the same.
 
-use std::hash::BuildHasher;
+use std::{hash::BuildHasher, hint::black_box};
 
 use annals_wire::{EventId, Key, StoreId};
 use hashbrown::{DefaultHashBuilder, HashTable, hash_table::Entry};
@@ -24,14 +24,13 @@ impl Ids {
         self.slots.reserve(count, Slot::hash);
     }
 
-    /// Gives `id` to the next row; false where another has it.
+    /// Gives `id`, whose half of a hash is `half`, to the next row; false where another has it.
     #[must_use]
-    pub(crate) fn push(&mut self, id: EventId) -> bool {
-        let hash = self.hash(id);
+    pub(crate) fn push(&mut self, id: EventId, half: u32) -> bool {
         let Self { by_row, slots, .. } = self;
-        let is_id = |slot: &Slot| slot.half == hash && by_row.get(slot.place as usize) == Some(&id);
+        let is_id = |slot: &Slot| slot.half == half && by_row.get(slot.place as usize) == Some(&id);
         let place = u32::try_from(by_row.len()).expect("under ROW_COUNT_MAX");
-        let slot = Slot { half: hash, place };
+        let slot = Slot { half, place };
         match slots.entry(slot.hash(), is_id, Slot::hash) {
             Entry::Occupied(_) => false,
             Entry::Vacant(vacant) => {
@@ -42,8 +41,17 @@ impl Ids {
         }
     }
 
+    /// Looks where ids with these halves of hashes would be, so that giving them waits for no memory.
+    pub(crate) fn touch(&self, halves: impl Iterator<Item = u32>) {
+        let found = halves.filter(|half| {
+            let slot = Slot { half: *half, place: 0 };
+            self.slots.find(slot.hash(), |found| found.half == *half).is_some()
+        });
+        black_box(found.count());
+    }
+
     pub(crate) fn find(&self, id: EventId) -> Option<u32> {
-        let hash = self.hash(id);
+        let hash = self.half(id);
         let is_id = |slot: &Slot| slot.half == hash && self.by_row.get(slot.place as usize) == Some(&id);
         self.slots.find(Slot { half: hash, place: 0 }.hash(), is_id).map(|slot| slot.place)
     }
@@ -54,7 +62,8 @@ impl Ids {
         sorted_by_hash(hashes.zip(0..).collect())
     }
 
-    fn hash(&self, id: EventId) -> u32 {
+    /// Half of the hash of `id`.
+    pub(crate) fn half(&self, id: EventId) -> u32 {
         half(self.hasher.hash_one(u128::from_le_bytes(id.0)))
     }
 }
@@ -92,11 +101,16 @@ fn sorted_by_hash(mut pairs: Vec<(u32, u32)>) -> Vec<(u32, u32)> {
 mod tests {
     use super::*;
 
+    fn push(ids: &mut Ids, id: EventId) -> bool {
+        let half = ids.half(id);
+        ids.push(id, half)
+    }
+
     #[test]
     fn an_id_is_found_by_its_row() {
         let mut ids = Ids::default();
         let id = |row: u16| EventId(u128::from(row.wrapping_mul(40_503)).to_le_bytes());
-        assert!((0..5_000).map(id).all(|id| ids.push(id)));
+        assert!((0..5_000).map(id).all(|id| push(&mut ids, id)));
         assert!((0..5_000).all(|row| ids.find(id(row)) == Some(u32::from(row))));
         assert_eq!(ids.find(id(5_000)), None);
         let hashes = ids.sorted_hashes(StoreId([1; 16]));
@@ -118,7 +132,7 @@ mod tests {
     #[test]
     fn an_id_is_not_given_twice() {
         let mut ids = Ids::default();
-        assert!(ids.push(EventId([1; 16])) && !ids.push(EventId([1; 16])));
+        assert!(push(&mut ids, EventId([1; 16])) && !push(&mut ids, EventId([1; 16])));
         assert_eq!(ids.find(EventId([1; 16])), Some(0));
     }
 }

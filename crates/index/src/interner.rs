@@ -30,6 +30,11 @@ impl Arena {
         Span { start, end: end(&self.0) }
     }
 
+    /// Forgets all strings.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// The string at a span of this arena.
     pub(crate) fn text(&self, span: Span) -> &str {
         self.0.get(span.start as usize..span.end as usize).expect("a span of this arena")

@@ -31,7 +31,7 @@ mod run;
 
 mod error;
 
-pub use active::{ActiveIndex, Entry};
+pub use active::{ActiveIndex, Entry, Pending};
 pub use error::Error;
 pub use hidden::Hidden;
 pub use index::{IdRows, Index, StreamName, StreamView, Term};

@@ -105,7 +105,9 @@ mod tests {
         let (mut expected, mut catalogue) = (Vec::new(), Catalogue::default());
         for (row, key) in (0..).zip(keys) {
             expected.push((key, row));
-            assert_eq!(catalogue.insert(&entry(key), row), Some(row), "{key}");
+            let entry = entry(key);
+            let half = catalogue.half(entry.stream);
+            assert_eq!(catalogue.insert(&entry, half, row), Some(row), "{key}");
         }
         expected.sort_unstable();
         let ranks = catalogue.scopes().ranks();

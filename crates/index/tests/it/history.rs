@@ -119,7 +119,7 @@ impl History {
         encode_frame(FrameType::EVENT, sequence, &stamp.encode(), &body, offset, out);
     }
 
-    fn frames(&self) -> impl Iterator<Item = (u32, Frame<'_>)> {
+    pub(crate) fn frames(&self) -> impl Iterator<Item = (u32, Frame<'_>)> {
         let decode = |offset, bytes| Frame::decode(bytes, seed(), u64::from(offset)).unwrap();
         self.frames.iter().map(move |(offset, bytes)| (*offset, decode(*offset, bytes)))
     }

@@ -12,4 +12,5 @@ mod answers;
 mod bounds;
 mod damage;
 mod history;
+mod pending;
 mod runs;
