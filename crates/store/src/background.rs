@@ -159,15 +159,16 @@ impl Shared {
             self.watch.close();
             return Ok(());
         };
-        self.stop_worker();
+        writer.worker.stop();
         let turn = lock(&writer.turn);
         self.check_writing(&turn)?;
         let bytes = turn.appended.bytes;
         drop(self.settle(turn, bytes, Durability::Durable)?);
+        // The thread may be in the middle of a footer, which is waited for.
+        let ready = self.tables_ahead();
+        self.stop_worker();
         self.seal_or_tell();
-        if self.is_checkpoint_due(CLOSING_TAIL_BYTES)
-            && let Err(error) = self.write_last_checkpoint()
-        {
+        if let Err(error) = self.write_last_checkpoint(ready) {
             self.incident(format!("no checkpoint was written at the close: {error}"));
         }
         let mut turn = lock(&writer.turn);
@@ -237,6 +238,3 @@ impl Shared {
         }
     }
 }
-
-/// A tail that is longer than this is worth a checkpoint when the store is closed.
-const CLOSING_TAIL_BYTES: u64 = 64 << 10;

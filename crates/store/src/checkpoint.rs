@@ -4,10 +4,10 @@
 
 use std::{collections::BTreeSet, io, time::Instant};
 
-use annals_checkpoint::{FRAME_TYPES, index_frame, index_segment, write_checkpoint};
+use annals_checkpoint::{index_segment, index_segment_while, write_checkpoint};
 use annals_index::{ActiveIndex, Index};
 use annals_segment::SealedSegment;
-use annals_wire::{CheckpointHead, CoveredSegment, Digest, Watermark};
+use annals_wire::{CheckpointHead, CoveredSegment, Digest, SegmentId, Watermark};
 
 use crate::{
     Error,
@@ -21,21 +21,33 @@ use crate::{
 /// At most this much of the log is ahead of its index; where it would be more, who appends waits.
 pub(crate) const LAG_BYTES_MAX: u64 = 32 << 20;
 
+/// A tail that is longer than this is worth a checkpoint when the store is closed.
+const CLOSING_TAIL_BYTES: u64 = 64 << 10;
+
 /// When a checkpoint is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Moment {
     /// Behind the appends: given up where the store is closed meanwhile, which writes one itself.
     Behind,
     /// While somebody waits for it.
     Asked,
-    /// When nobody appends any more.
-    Last,
+    /// When nobody appends any more. Its tables may be there already.
+    Last(Option<Ready>),
+}
+
+/// The tables of the newest segment's frames before a place.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    segment: SegmentId,
+    offset: u64,
+    tables: Vec<u8>,
 }
 
 impl Turn {
-    /// How many bytes of the newest segment's frames are in no checkpoint.
+    /// How many bytes of the newest segment's frames are in no checkpoint. One that is being written counts when it is
+    /// there: until then an open walks what it will hold.
     pub(crate) fn lag(&self) -> u64 {
-        self.appended.bytes - self.checkpointed_bytes.max(self.segment_start_bytes)
+        self.appended.bytes - self.covered_bytes.max(self.segment_start_bytes)
     }
 }
 
@@ -94,15 +106,29 @@ impl Shared {
         self.write_next_checkpoint(Moment::Behind)
     }
 
-    /// Writes a checkpoint when nobody appends any more.
-    pub(crate) fn write_last_checkpoint(&self) -> Result<(), Error> {
+    /// The tables of the last checkpoint, as far as is known by now, for the thread may still be busy; `None` where they
+    /// are not worth it.
+    pub(crate) fn tables_ahead(&self) -> Option<Ready> {
+        if !self.is_checkpoint_due(CLOSING_TAIL_BYTES) {
+            return None;
+        }
+        let landmark = lock(&self.writer().ok()?.turn).landmark.clone();
+        let tables = self.tables_in_memory(&landmark)?;
+        Some(Ready { segment: landmark.segment, offset: landmark.offset, tables })
+    }
+
+    /// Writes a checkpoint when nobody appends any more, where that is worth it; of `ready`, where nothing came since.
+    pub(crate) fn write_last_checkpoint(&self, ready: Option<Ready>) -> Result<(), Error> {
+        if !self.is_checkpoint_due(CLOSING_TAIL_BYTES) {
+            return Ok(());
+        }
         let _one_at_a_time = lock(&self.writer()?.checkpointing);
-        self.write_next_checkpoint(Moment::Last)
+        self.write_next_checkpoint(Moment::Last(ready))
     }
 
     fn write_next_checkpoint(&self, moment: Moment) -> Result<(), Error> {
         let writer = self.writer()?;
-        let (landmark, before) = {
+        let (landmark, durable, before) = {
             let mut turn = lock(&writer.turn);
             self.check_writing(&turn)?;
             // Tried once: where it cannot be written, that is told, and the store does without it.
@@ -110,61 +136,78 @@ impl Shared {
             turn.is_checkpoint_asked = false;
             self.is_checkpoint_damaged.store(false, Ordering::Release);
             let durable = turn.durable.bytes;
-            (turn.landmark.clone(), std::mem::replace(&mut turn.checkpointed_bytes, durable))
+            (turn.landmark.clone(), durable, std::mem::replace(&mut turn.checkpointed_bytes, durable))
         };
+        // The one before may have tables of a segment that was sealed since, and this one has none of it.
+        self.seal_or_tell();
         let _span = tracing::debug_span!("checkpoint", store = %self.report.store).entered();
         let start = Instant::now();
-        let Some(tables) = self.tables(&landmark, moment)? else {
-            lock(&writer.turn).checkpointed_bytes = before;
+        let written = self.write_checkpoint_at(&landmark, moment);
+        let mut turn = lock(&writer.turn);
+        if matches!(written, Ok(false)) {
+            turn.checkpointed_bytes = before;
             return Ok(());
-        };
-        let checkpoint = self.head(&landmark).encode(&tables);
-        writer.space.check_derived(checkpoint.len() as u64)?;
-        write_checkpoint(&*self.directory, &checkpoint)?;
+        }
+        // Also where it failed: the next is tried when as much came again, and nobody waits for it before that.
+        turn.covered_bytes = turn.covered_bytes.max(durable);
+        drop(turn);
         self.metrics.checkpoint_seconds.record(start.elapsed());
-        Ok(())
+        written.map(drop)
+    }
+
+    /// Writes the checkpoint of all that is before `landmark`; false where that was given up.
+    fn write_checkpoint_at(&self, landmark: &Landmark, moment: Moment) -> Result<bool, Error> {
+        let Some(tables) = self.tables(landmark, moment)? else { return Ok(false) };
+        let checkpoint = self.head(landmark).encode(&tables);
+        self.writer()?.space.check_derived(checkpoint.len() as u64)?;
+        write_checkpoint(&*self.directory, &checkpoint)?;
+        Ok(true)
     }
 
     /// The tables of the newest segment's frames before `landmark`. They are walked again, off the path of the
     /// appends; but the last time the index in memory is encoded, where it has just these events. `None` where the walk
     /// was given up.
     fn tables(&self, landmark: &Landmark, moment: Moment) -> Result<Option<Vec<u8>>, Error> {
-        let place = landmark.prefix(self.report.store);
-        if moment == Moment::Last
-            && let PartIndex::Active(index) = &self.view().last().index
-        {
-            let index = index.read().unwrap_or_else(PoisonError::into_inner);
-            if is_of(&index, landmark) {
-                return Ok(Some(seal::encode(&index, &place, Digest::NONE)));
+        let (is_behind, in_memory) = match moment {
+            Moment::Last(Some(ready))
+                if (ready.segment, ready.offset) == (landmark.segment, landmark.offset) =>
+            {
+                (false, Some(ready.tables))
             }
-        }
-        let prefix = SealedSegment::new(Arc::clone(&self.directory), place, false);
-        let index = match moment {
-            Moment::Behind => self.index_behind(&prefix, landmark)?,
-            Moment::Asked | Moment::Last => Some(index_segment(&prefix)?.0),
+            Moment::Last(_) => (false, self.tables_in_memory(landmark)),
+            Moment::Asked => (false, None),
+            Moment::Behind => (true, None),
         };
+        if in_memory.is_some() {
+            return Ok(in_memory);
+        }
+        let place = landmark.prefix(self.report.store);
+        let prefix = SealedSegment::new(Arc::clone(&self.directory), place, false);
+        let index = if is_behind { self.index_behind(&prefix)? } else { Some(index_segment(&prefix)?.0) };
         Ok(index.map(|index| seal::encode(&index, &place, Digest::NONE)))
     }
 
-    /// The index of `prefix`, which ends at `landmark`; `None` where the thread is to stop.
-    fn index_behind(
-        &self,
-        prefix: &SealedSegment,
-        landmark: &Landmark,
-    ) -> Result<Option<ActiveIndex>, Error> {
+    /// The same of the index in memory, where that has just these events.
+    fn tables_in_memory(&self, landmark: &Landmark) -> Option<Vec<u8>> {
+        let view = self.view();
+        let PartIndex::Active(index) = &view.last().index else { return None };
+        let index = index.read().unwrap_or_else(PoisonError::into_inner);
+        is_of(&index, landmark)
+            .then(|| seal::encode(&index, &landmark.prefix(self.report.store), Digest::NONE))
+    }
+
+    /// The index of `prefix`; `None` where the thread is to stop.
+    fn index_behind(&self, prefix: &SealedSegment) -> Result<Option<ActiveIndex>, Error> {
         let worker = &self.writer()?.worker;
-        let mut index = ActiveIndex::new(landmark.first_sequence);
-        let event_count = (landmark.sequence.0 + 1).saturating_sub(landmark.first_sequence.0);
-        index.reserve(usize::try_from(event_count).unwrap_or(0));
-        let scanned = prefix.scan(FRAME_TYPES, &mut |offset, frame| {
+        let indexed = index_segment_while(prefix, &mut || {
             if worker.is_stopping() {
                 let given_up = io::ErrorKind::Interrupted.into();
                 return Err(annals_segment::Error::io("walk", prefix.path())(given_up));
             }
-            index_frame(&mut index, prefix.path(), offset, frame).map(drop)
+            Ok(())
         });
-        match scanned {
-            Ok(_) => Ok(Some(index)),
+        match indexed {
+            Ok((index, _)) => Ok(Some(index)),
             Err(_) if worker.is_stopping() => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -217,7 +260,7 @@ fn is_of(index: &ActiveIndex, landmark: &Landmark) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Background, Coordinate, Kind, NewEvent, Options, disk::MemoryDirectory};
+    use crate::{Background, Coordinate, Kind, NewEvent, Options, disk::MemoryDirectory, store::lock};
 
     #[test]
     fn one_that_is_begun_when_the_store_is_closed_is_left_to_the_close() {
@@ -231,5 +274,61 @@ mod tests {
         assert!(memory.file("CHECKPOINT").is_none() && store.shared.is_checkpoint_due(1_000));
         store.close().unwrap();
         assert_eq!(options().open_on(memory).unwrap().report().events.checkpoint, 1);
+    }
+
+    #[test]
+    fn one_that_is_being_written_is_waited_for() {
+        let options = Options::new().create(true).background(Background::Manual);
+        let store = options.open_on(MemoryDirectory::new()).unwrap();
+        let at = Coordinate::new("a:1", "scope").unwrap();
+        let append = || {
+            store.append(&NewEvent::new(&at, Kind::new(0x2001).unwrap(), &[7; 1000])).unwrap();
+            let turn = lock(&store.shared.writer().unwrap().turn);
+            (turn.lag(), turn.appended.bytes)
+        };
+        let (lag, bytes) = append();
+        assert_eq!(lag, bytes);
+        let worker = &store.shared.writer().unwrap().worker;
+        let mut turn = lock(&store.shared.writer().unwrap().turn);
+        turn.checkpointed_bytes = turn.durable.bytes;
+        drop(turn);
+        let (lag, bytes) = append();
+        assert_eq!(lag, bytes, "one was begun, and is not there");
+        store.shared.write_checkpoint().unwrap();
+        let before = bytes;
+        let (lag, bytes) = append();
+        assert_eq!(lag, bytes - before);
+        worker.stop();
+        store.shared.write_checkpoint_behind().unwrap();
+        let (lag, bytes) = append();
+        assert_eq!(lag, bytes - before, "one was given up");
+    }
+
+    #[test]
+    fn tables_that_were_made_ahead_are_used_where_nothing_came_since() {
+        for is_late in [false, true] {
+            let memory = MemoryDirectory::new();
+            let options = || Options::new().create(true).background(Background::Manual);
+            let store = options().open_on(memory.clone()).unwrap();
+            let at = Coordinate::new("a:1", "scope").unwrap();
+            let append = || {
+                let kind = Kind::new(0x2001).unwrap();
+                store.append(&NewEvent::new(&at, kind, &[7; 100_000])).unwrap();
+            };
+            append();
+            let mut ready = store.shared.tables_ahead().unwrap();
+            if is_late {
+                append();
+            } else {
+                // To be told from what is made again.
+                ready.tables.clear();
+            }
+            store.shared.write_last_checkpoint(Some(ready)).unwrap();
+            store.shared.let_go();
+            drop(store);
+            let report = options().open_on(memory).unwrap().report().clone();
+            let expected = if is_late { (2, 0) } else { (0, 1) };
+            assert_eq!((report.events.checkpoint, report.events.tail), expected, "{report:?}");
+        }
     }
 }

@@ -66,6 +66,8 @@ pub(crate) struct Turn {
     pub(crate) landmark: Landmark,
     /// How many bytes of log there were at the last checkpoint, written or tried.
     pub(crate) checkpointed_bytes: u64,
+    /// The same of the last one that is not being written any more.
+    pub(crate) covered_bytes: u64,
     /// Whether the thread was woken for the next one.
     pub(crate) is_checkpoint_asked: bool,
     /// How many bytes of log there were when the newest segment was begun.

@@ -118,6 +118,7 @@ fn first_turn(options: &Options, fold: &Fold, log: Log, tail_bytes: u64) -> Turn
         durable: reach,
         landmark,
         checkpointed_bytes: 0,
+        covered_bytes: 0,
         is_checkpoint_asked: false,
         // Behind a segment that recovery sealed, all of the tail is before the newest one.
         segment_start_bytes: if log.end() == SEGMENT_HEADER_LEN as u64 { tail_bytes } else { 0 },

@@ -78,6 +78,24 @@ fn who_appends_waits_where_the_index_would_be_more_than_32_mib_behind() {
 }
 
 #[test]
+fn one_that_is_durable_has_no_sealed_segment_without_a_footer_behind_it() {
+    let disk = SimulatedDirectory::new();
+    let options = |seed| {
+        let options = Options::new().create(true).background(Background::Manual).segment_bytes(10_000);
+        options.entropy(SeededEntropy::new(seed))
+    };
+    let store = options(1).open_on(disk.clone()).unwrap();
+    // The first has tables of the segment that is sealed by the next events; the second has none of it.
+    for _ in 0..2 {
+        append(&store, 6_000, Durability::Durable);
+        store.checkpoint().unwrap();
+    }
+    drop(store);
+    let report = options(2).open_on(disk).unwrap().report().clone();
+    assert_eq!((report.segment_count, report.events.frames, report.events.footers), (2, 0, 1), "{report:?}");
+}
+
+#[test]
 fn enough_durable_appends_wake_the_thread_that_writes_one() {
     let memory = MemoryDirectory::new();
     let options = Options::new().create(true).checkpoint_bytes(100_000).entropy(SeededEntropy::new(1));
