@@ -182,7 +182,7 @@ impl List {
         for sequence in spent {
             self.put(sequence);
             let stream = self.item(sequence).stream;
-            self.settle(stream);
+            self.relist(stream);
         }
     }
 
