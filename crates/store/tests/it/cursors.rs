@@ -8,7 +8,7 @@ use annals::{
     consume::{Cursor, CursorOptions},
     disk::{MemoryDirectory, SeededEntropy, SimulatedDirectory, verify_on},
 };
-use annals_segment::CrashProfile;
+use annals_segment::{CrashProfile, Directory};
 
 fn options() -> Options {
     Options::new().create(true).entropy(SeededEntropy::new(7)).segment_bytes(8 << 10)
@@ -269,6 +269,8 @@ fn a_deletion_cut_short_anywhere_leaves_the_cursor_or_none() {
     store.delete_cursor("a").unwrap();
     let moments = disk.moments();
     drop(store);
+    let outer = disk.crash_subset(|_| false).child("cursors").unwrap();
+    assert_eq!(outer.list().unwrap(), [], "gone for good when the call returns");
     for (number, moment) in moments.iter().enumerate() {
         for seed in 0..8 {
             let after = match seed {
@@ -291,6 +293,27 @@ fn a_deletion_cut_short_anywhere_leaves_the_cursor_or_none() {
             assert!(store.delete_cursor("a").unwrap(), "{context}");
             assert_eq!(store.cursors().unwrap(), [], "{context}");
         }
+    }
+}
+
+/// Whoever made a directory may die before its name is durable; the next one does not know, and saves in it.
+#[test]
+fn what_is_saved_is_there_whatever_became_of_whoever_made_the_cursor() {
+    let disk = SimulatedDirectory::new();
+    let store = options().open_on(disk.clone()).unwrap();
+    add(&store, 3);
+    disk.remember();
+    drop(store.cursor("a", Query::all()).unwrap());
+    for (number, moment) in disk.moments().iter().enumerate() {
+        let after = moment.kill();
+        let store = options().open_on(after.clone()).unwrap();
+        let mut cursor = store.cursor("a", Query::all()).unwrap();
+        sequences(&mut cursor, 2);
+        assert_eq!(cursor.save().unwrap(), Sequence(2));
+        let after = after.crash_subset(|_| false);
+        let store = options().open_on(after).unwrap();
+        let cursor = store.cursor("a", Query::all()).unwrap();
+        assert_eq!(cursor.saved(), Sequence(2), "moment {number}");
     }
 }
 

@@ -5,8 +5,9 @@ use annals::{
     disk::{SeededEntropy, SimulatedDirectory, verify_on},
 };
 use annals_wire::{
-    Batch, Control, ControlStamp, Digest, Event, EventContent, EventStamp, Fork, Frame, FrameHeader,
-    FrameType, KindName, NewFrame, Recorded, Revision, SEGMENT_HEADER_LEN, SegmentHeader, crc,
+    Batch, Consumer, ConsumerMove, ConsumerName, Control, ControlStamp, Digest, Event, EventContent,
+    EventStamp, Fork, Frame, FrameHeader, FrameType, KindName, NewFrame, Recorded, Revision,
+    SEGMENT_HEADER_LEN, SegmentHeader, crc,
 };
 
 const SEGMENT: &str = "000001.seg";
@@ -83,19 +84,30 @@ impl Forger {
     }
 
     fn write(mut self, disk: &SimulatedDirectory, frame: &[u8]) {
+        self.add(frame);
+        disk.write_file(SEGMENT, self.bytes);
+    }
+
+    /// Puts a frame behind the others; the next one comes behind it.
+    fn add(&mut self, frame: &[u8]) {
         self.bytes.truncate(self.end);
         self.bytes.extend(frame);
-        disk.write_file(SEGMENT, self.bytes);
+        self.end = self.bytes.len();
     }
 
     /// Writes the name of a kind behind the control record with the hash `previous`.
     fn write_name(self, disk: &SimulatedDirectory, previous: Digest, kind: u16, name: &str) {
         let control = Control::KindName(KindName::new(Kind::new(kind).unwrap(), name).unwrap());
+        let (frame, _) = self.control(previous, &control);
+        self.write(disk, &frame);
+    }
+
+    /// The frame of `control` behind the control record with the hash `previous`, and its hash.
+    fn control(&self, previous: Digest, control: &Control) -> (Vec<u8>, Digest) {
         let mut body = Vec::new();
         control.encode(&mut body);
-        let stamp = ControlStamp::new(&control, Recorded(u64::MAX >> 1), Batch::SINGLE, previous, &body);
-        let frame = self.next(FrameType::CONTROL, 0, &stamp.encode(), &body);
-        self.write(disk, &frame);
+        let stamp = ControlStamp::new(control, Recorded(u64::MAX >> 1), Batch::SINGLE, previous, &body);
+        (self.next(FrameType::CONTROL, 0, &stamp.encode(), &body), stamp.hash)
     }
 
     /// Writes an event with `body` behind the two that are there. Its stamp continues theirs but for what `change`
@@ -138,6 +150,36 @@ fn a_kind_has_one_name_for_ever() {
     let last = Control::decode(&forger.frame(1)).unwrap().0.hash;
     forger.write_name(&disk, last, 0x1001, "another");
     assert!(refusal(&disk).contains("the name of a kind"), "{}", refusal(&disk));
+}
+
+#[test]
+fn a_consumers_moves_are_numbered_upwards() {
+    for (second, is_refused) in [(2, false), (1, true)] {
+        let disk = left(1);
+        let mut forger = Forger::new(&disk);
+        let mut previous = Control::decode(&forger.frame(1)).unwrap().0.hash;
+        for number in [1, second] {
+            let moved = Control::ConsumerMove(ConsumerMove {
+                consumer: Consumer::Cursor,
+                name: ConsumerName::new("a").unwrap(),
+                number,
+                sequence: Sequence(0),
+                hash: Digest::NONE,
+                done: Vec::new(),
+                is_deleted: false,
+            });
+            let (frame, hash) = forger.control(previous, &moved);
+            forger.add(&frame);
+            previous = hash;
+        }
+        disk.write_file(SEGMENT, forger.bytes);
+        if is_refused {
+            assert!(refusal(&disk).contains("the number of a consumer's move"), "{}", refusal(&disk));
+        } else {
+            let store = options(2).open_on(disk.kill()).unwrap();
+            assert_eq!(store.find_cursor("a").unwrap().unwrap().move_count, 2);
+        }
+    }
 }
 
 #[test]
