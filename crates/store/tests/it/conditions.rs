@@ -257,14 +257,17 @@ fn decisions_of_many_threads_lose_nothing() {
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
-                for _ in 0..25 {
+                let mut left = 25;
+                while left > 0 {
                     let taken = store.decide(&query, |events| {
                         let next = events.count() as u64 + 1;
                         let payload = next.to_le_bytes().to_vec().into();
                         Ok::<_, Error>(vec![NewEvent::with_payload(&counter, kind(1), payload)])
                     });
                     match taken {
-                        Ok(receipts) => assert_eq!(receipts.len(), 1),
+                        Ok(receipts) => left -= receipts.len(),
+                        // Beaten as often as it tries: nothing was appended.
+                        Err(Error::ConditionFailed { .. }) => {}
                         Err(error) => panic!("{error}"),
                     }
                 }
