@@ -41,6 +41,9 @@ pub(crate) struct Rebuilt {
     pub(crate) passed_over: u64,
 }
 
+/// A stretch that is shorter than this is walked before there are threads for it.
+const ALONE_BYTES: u64 = 1 << 20;
+
 /// Indexes all of `stretches`, and does `beside`, whose result it returns as well.
 pub(crate) fn rebuild<T: Send>(
     stretches: Vec<Stretch>,
@@ -51,11 +54,13 @@ pub(crate) fn rebuild<T: Send>(
         return (Vec::new(), beside());
     }
     let len = |stretch: &Stretch| stretch.segment.place().end - stretch.start.offset;
-    let walked = Walked::new(observer, "frames", stretches.iter().map(len).sum());
+    let bytes = stretches.iter().map(len).sum();
+    let walked = Walked::new(observer, "frames", bytes);
     let is_one = stretches.len() == 1;
     let build = |stretch: Stretch| build(stretch, is_one, &walked);
     // After a kill there is one at most, and what is beside it takes as long.
-    match threads(stretches.len() + 1) {
+    let task_count = if is_one && bytes < ALONE_BYTES { 1 } else { stretches.len() + 1 };
+    match threads(task_count) {
         Some(pool) => pool.install(|| rayon::join(|| stretches.into_par_iter().map(build).collect(), beside)),
         None => (stretches.into_iter().map(build).collect(), beside()),
     }
