@@ -264,6 +264,18 @@ pub(super) const BITES: &[Bite] = &[
         line: "                self.freed.notify_all();\n                return Ok(Handed::Ended(end));",
         instead: "                return Ok(Handed::Ended(end));",
     },
+    Bite {
+        model: "who_waits_for_room_goes_on_when_there_is_some",
+        path: DESK,
+        line: "        if core.is_blind && core.dispatch.room() > 0 {",
+        instead: "        if false {",
+    },
+    Bite {
+        model: "who_waits_for_room_is_told_of_the_end",
+        path: DESK,
+        line: "if !core.is_watched && (has_room || core.subscription.end().is_none()) {",
+        instead: "if !core.is_watched && has_room {",
+    },
 ];
 
 impl Bite {

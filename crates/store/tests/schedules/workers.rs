@@ -18,6 +18,11 @@ pub(crate) const MODELS: &[Model] = &[
     Model::new("whoever_can_work_is_called", whoever_can_work_is_called),
     Model::new("whoever_leaves_lets_another_watch", whoever_leaves_lets_another_watch),
     Model::new("every_worker_is_told_that_it_is_over", every_worker_is_told_that_it_is_over),
+    Model::new(
+        "who_waits_for_room_goes_on_when_there_is_some",
+        who_waits_for_room_goes_on_when_there_is_some,
+    ),
+    Model::new("who_waits_for_room_is_told_of_the_end", who_waits_for_room_is_told_of_the_end),
 ];
 
 fn append(store: &Store, stream: u64) {
@@ -28,7 +33,20 @@ fn append(store: &Store, stream: u64) {
 
 /// A group of which nothing is saved by the time, so that nobody wakes by himself.
 fn group(store: &Store) -> Group {
-    store.group_with("g", Query::all(), &GroupOptions::new().save_every(u64::MAX, Duration::MAX)).unwrap()
+    store.group_with("g", Query::all(), &by_hand()).unwrap()
+}
+
+fn by_hand() -> GroupOptions {
+    GroupOptions::new().save_every(u64::MAX, Duration::MAX)
+}
+
+/// The same, of two events of two streams: one is in hand, and there is no room for another.
+fn full_group(store: &Store) -> (Group, Delivery) {
+    append(store, 1);
+    append(store, 2);
+    let group = store.group_with("g", Query::all(), &by_hand().window(1)).unwrap();
+    let first = group.try_next().unwrap().unwrap();
+    (group, first)
 }
 
 /// A worker that waits for one event, and leaves with it.
@@ -89,4 +107,20 @@ fn every_worker_is_told_that_it_is_over() {
     store.close().unwrap();
     let count: u32 = workers.into_iter().map(|worker| worker.join().unwrap()).sum();
     assert_eq!(count, 2);
+}
+
+fn who_waits_for_room_goes_on_when_there_is_some() {
+    let store = options().open_on(Disk::new()).unwrap();
+    let (group, first) = full_group(&store);
+    let waiting = wait_for_one(&group);
+    first.done().unwrap();
+    assert_eq!(sequence(waiting).0, 2);
+}
+
+fn who_waits_for_room_is_told_of_the_end() {
+    let store = options().open_on(Disk::new()).unwrap();
+    let (group, _first) = full_group(&store);
+    let waiting = spawn(move || group.next().unwrap().is_none());
+    store.close().unwrap();
+    assert!(waiting.join().unwrap());
 }
