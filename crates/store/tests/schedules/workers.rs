@@ -40,15 +40,6 @@ fn by_hand() -> GroupOptions {
     GroupOptions::new().save_every(u64::MAX, Duration::MAX)
 }
 
-/// The same, of two events of two streams: one is in hand, and there is no room for another.
-fn full_group(store: &Store) -> (Group, Delivery) {
-    append(store, 1);
-    append(store, 2);
-    let group = store.group_with("g", Query::all(), &by_hand().window(1)).unwrap();
-    let first = group.try_next().unwrap().unwrap();
-    (group, first)
-}
-
 /// A worker that waits for one event, and leaves with it.
 fn wait_for_one(group: &Group) -> JoinHandle<Delivery> {
     let group = group.clone();
@@ -109,18 +100,30 @@ fn every_worker_is_told_that_it_is_over() {
     assert_eq!(count, 2);
 }
 
+/// Of two events of two streams one is in hand, and there is no room for the other.
 fn who_waits_for_room_goes_on_when_there_is_some() {
     let store = options().open_on(Disk::new()).unwrap();
-    let (group, first) = full_group(&store);
+    append(&store, 1);
+    append(&store, 2);
+    let group = store.group_with("g", Query::all(), &by_hand().window(1)).unwrap();
+    let first = group.try_next().unwrap().unwrap();
     let waiting = wait_for_one(&group);
     first.done().unwrap();
     assert_eq!(sequence(waiting).0, 2);
 }
 
+/// The first event of a stream is parked, and those behind it fill the window: nothing is handed out any more.
 fn who_waits_for_room_is_told_of_the_end() {
     let store = options().open_on(Disk::new()).unwrap();
-    let (group, _first) = full_group(&store);
-    let waiting = spawn(move || group.next().unwrap().is_none());
+    (0..3).for_each(|_| append(&store, 1));
+    let group = store.group_with("g", Query::all(), &by_hand().parked_max(1).window(2)).unwrap();
+    group.try_next().unwrap().unwrap().park("of no use").unwrap();
+    let waiting: Vec<_> = (0..2)
+        .map(|_| {
+            let group = group.clone();
+            spawn(move || group.next().unwrap().is_none())
+        })
+        .collect();
     store.close().unwrap();
-    assert!(waiting.join().unwrap());
+    assert!(waiting.into_iter().all(|worker| worker.join().unwrap()));
 }
