@@ -82,6 +82,7 @@ fn lock_within(directory: &dyn Directory, name: &str, time: Duration) -> Result<
         if lock.is_some() || Instant::now() >= deadline {
             return Ok(lock);
         }
+        // No system waits for a lock for so long and no longer.
         thread::sleep(RETRY);
     }
 }
